@@ -57,9 +57,10 @@ GRADES: dict[EvidenceKind, Grade] = {
 PLACEHOLDERS = frozenset(
     {
         "", "to be filled by o.e.m.", "to be filled by oem", "default string", "not specified", "not applicable",
-        "not available", "none", "n/a", "na", "null", "unknown", "system serial number", "system product name", "chassis serial number",
-        "base board serial number", "serial number", "empty", "oem", "o.e.m.", "invalid", "undefined", "123456789",
-        "1234567890", "0123456789", "01234567890123456789", "xxxxxxxxxx", "not settable", "no asset tag",
+        "not available", "none", "n/a", "na", "null", "unknown", "system serial number", "system product name",
+        "chassis serial number", "base board serial number", "serial number", "empty", "oem", "o.e.m.", "invalid",
+        "undefined", "123456789", "1234567890", "0123456789", "01234567890123456789", "xxxxxxxxxx", "not settable",
+        "no asset tag",
         # A well-known UUID of boards whose vendor never wrote one (AMI's template).
         "03000200-0400-0500-0006-000700080009",
         # QEMU's emulated SD card gives every card this CID (hw/sd/sd.c, sd_set_cid).
