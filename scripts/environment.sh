@@ -1,0 +1,132 @@
+# shellcheck shell=bash
+# The ground under every script: the Debian packages and the Python environment that a purpose needs.
+# Sourced, not run. `bootpilot_environment PURPOSE` (server, build, demo or test) installs what is missing, says what and
+# why, and exports BOOTPILOT_PYTHON, PYTHONPATH and PATH. A second call finds all in place and touches no network.
+# It never changes apt's or pip's configuration.
+
+bootpilot_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+bootpilot_say() { printf 'bootpilot: %s\n' "$*" >&2; }
+
+bootpilot_die() { # MESSAGE [HINT]
+    printf 'bootpilot: error: %s\n' "$1" >&2
+    [ -z "${2:-}" ] || printf '  hint: %s\n' "$2" >&2
+    return 1
+}
+
+# The loader is made of Debian's packages, so the machine must be able to name a Debian mirror: Debian itself always can.
+bootpilot_check_system() {
+    local id='' version='' name=''
+    if [ -r /etc/os-release ]; then
+        # shellcheck source=/dev/null
+        IFS='|' read -r id version name < <(. /etc/os-release && printf '%s|%s|%s\n' "${ID:-}" "${VERSION_ID:-}" "${PRETTY_NAME:-}")
+    fi
+    if [ "$(uname -m)" != x86_64 ]; then
+        bootpilot_die "this is a $(uname -m) machine; building and simulating run on x86_64 only"
+        return 1
+    fi
+    case "$id:$version" in debian:12 | debian:13) return 0 ;; esac
+    if ! command -v apt-get >/dev/null; then
+        bootpilot_die "${name:-this system} has no apt-get; Bootpilot is built on Debian 12 or 13" "use a Debian 12 machine or container"
+        return 1
+    fi
+    if [ -z "${BOOTPILOT_DEBIAN_MIRROR:-}" ]; then
+        bootpilot_die "${name:-this system} is not Debian 12 or 13, so its package sources cannot give the loader its packages" \
+            "name a Debian mirror: BOOTPILOT_DEBIAN_MIRROR=http://MIRROR/debian $0"
+        return 1
+    fi
+}
+
+# Lines of packages.txt for a purpose -> "package<TAB>reason".
+bootpilot_packages_for() { # PURPOSE
+    awk -F '\t' -v purpose="$1" '
+        /^[[:space:]]*(#|$)/ { next }
+        NF < 3 { print $1 "\t" $2; next }
+        (" " $2 " ") ~ (" " purpose " ") || $2 == "*" { print $1 "\t" $3 }' "$bootpilot_root/scripts/packages.txt"
+}
+
+bootpilot_missing_packages() { # PURPOSE
+    local wanted
+    wanted=$(bootpilot_packages_for "$1")
+    # A package counts as there when dpkg has configured it; a virtual name counts when an installed package provides it.
+    awk -F '\t' 'NR == FNR { if ($2 == "installed") { there[$1]; n = split($3, p, /, */); for (i = 1; i <= n; i++) { sub(/ .*/, "", p[i]); there[p[i]] } } next }
+        !($1 in there)' <(dpkg-query -W -f '${Package}\t${db:Status-Status}\t${Provides}\n') <(printf '%s\n' "$wanted")
+}
+
+bootpilot_as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo -- "$@"
+    else
+        bootpilot_die "installing packages needs root, and there is no sudo" "run as root: $*"
+    fi
+}
+
+bootpilot_install_packages() { # PURPOSE
+    local missing names started=$SECONDS
+    missing=$(bootpilot_missing_packages "$1") || return 1
+    [ -n "$missing" ] || return 0
+    bootpilot_say "these Debian packages are missing and will be installed:"
+    awk -F '\t' '{ printf "  %-26s %s\n", $1, $2 }' <<<"$missing" >&2
+    mapfile -t names < <(cut -f 1 <<<"$missing")
+    [ "$(id -u)" -eq 0 ] || bootpilot_say "apt-get needs root: sudo may ask for your password"
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -q)
+    if ! { bootpilot_as_root "${apt[@]}" update && bootpilot_as_root "${apt[@]}" install -y --no-install-recommends "${names[@]}"; } >&2; then
+        bootpilot_die "apt-get could not install: ${names[*]}" "see apt-get's message above; is the network up?"
+        return 1
+    fi
+    bootpilot_say "Debian packages installed in $((SECONDS - started)) s"
+}
+
+# setuptools and wheel come first, by their pinned hashes: netifaces is source only and is built with exactly these.
+bootpilot_fill_venv() { # VENV LOCK
+    local pip=("$1/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --retries 5)
+    rm -rf -- "$1" &&
+        /usr/bin/python3 -m venv "$1" &&
+        "${pip[@]}" --no-deps -r <(awk '/^[a-z0-9]/ { keep = /^(packaging|setuptools|wheel)==/ } keep' "$2") &&
+        "${pip[@]}" --no-build-isolation --use-pep517 -r "$2"
+}
+
+bootpilot_python() {
+    local lock=$bootpilot_root/scripts/requirements.lock cache=${XDG_CACHE_HOME:-$HOME/.cache}/bootpilot version key venv started=$SECONDS
+    version=$(/usr/bin/python3 -c 'import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))') || {
+        bootpilot_die "/usr/bin/python3 is ${version:-missing}; Bootpilot needs 3.11 or newer" "use Debian 12 or 13"
+        return 1
+    }
+    key=$({ cat -- "$lock" && printf '%s' "$version"; } | sha256sum | cut -c 1-16)
+    venv=$cache/venv-$key
+    mkdir -p -- "$cache"
+    # The stamp is written last: an environment whose making was interrupted is made again. The lock is for two scripts at once.
+    if [ ! -e "$venv/complete" ]; then
+        exec {bootpilot_lock}>"$venv.lock"
+        flock "$bootpilot_lock"
+        if [ ! -e "$venv/complete" ]; then
+            bootpilot_say "making the Python environment $venv"
+            if ! bootpilot_fill_venv "$venv" "$lock" >&2; then
+                bootpilot_die "pip could not install scripts/requirements.lock" "see pip's message above; is the network up?"
+                return 1
+            fi
+            touch -- "$venv/complete"
+            bootpilot_say "Python environment ready in $((SECONDS - started)) s"
+        fi
+        exec {bootpilot_lock}>&-
+    fi
+    export BOOTPILOT_PYTHON=$venv/bin/python
+}
+
+bootpilot_environment() { # PURPOSE
+    case "${1:-}" in
+        server | build | demo | test) ;;
+        *)
+            bootpilot_die "bootpilot_environment: purpose is one of server, build, demo, test, got '${1:-}'"
+            return 1
+            ;;
+    esac
+    bootpilot_check_system || return 1
+    # Debian keeps sfdisk, depmod and mkfs.fat where an ordinary user's PATH does not look.
+    export PATH=$PATH:/usr/sbin:/sbin
+    bootpilot_install_packages "$1" || return 1
+    bootpilot_python || return 1
+    export PYTHONPATH=$bootpilot_root:$bootpilot_root/agent:$bootpilot_root/server-stub
+}
