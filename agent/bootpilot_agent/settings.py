@@ -1,0 +1,405 @@
+"""What a person may set, on the card (`bootpilot.txt`, TOML) or on the kernel command line (`bootpilot.KEY=`). No I/O here.
+
+SETTINGS is the one table: it reads, checks and documents each key (`python -m bootpilot_agent.settings` prints the
+documentation). A wrong value never stops the boot: it becomes a SettingProblem for the console, and the rest counts.
+"""
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+CARD_FILE = "bootpilot.txt"
+MAX_CARD_BYTES = 64 * 1024
+COMMAND_LINE = "command line"
+CARD = "card"
+DHCP = "dhcp"
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off")
+UUID_LIKE = r"[0-9a-f]{8}-[0-9a-f]{2}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+MAC_LIKE = r"([0-9a-f]{2}:){5}[0-9a-f]{2}"
+
+# A value as it stands in the source: text, None for a bare word on the command line, or what TOML gives.
+Raw = object
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, merged key by key, the command line first. `server_source` is "" if no server is named here (DHCP may)."""
+
+    servers: tuple[str, ...] = ()
+    server_source: str = ""
+    ca: str = ""
+    trust_dhcp: bool = False
+    card: str = ""
+    interface: str = ""
+    address: str = ""
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+    vlan: int | None = None
+    vendor_class: str = ""
+    watchdog_s: int = 60
+    shell: bool = False
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class SettingProblem:
+    """One setting that does not count, and why. `source` says where it stands, with the line where there is one."""
+
+    key: str
+    got: str
+    expected: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"setting {self.key} ({self.source}): expected {self.expected}, got {self.got}"
+
+
+class SettingValueError(ValueError):
+    """A value that cannot be taken; the text is what was expected instead."""
+
+
+@dataclass(frozen=True)
+class RawSettings:
+    """What one source says, not yet checked: key -> value, key -> where it stands, and what could not be read at all."""
+
+    values: dict[str, Raw]
+    places: dict[str, str] = field(default_factory=dict)
+    problems: tuple[SettingProblem, ...] = ()
+
+
+def read_url(value: Raw) -> str:
+    """An http(s) URL of a boot server, without the closing slash. Raises SettingValueError."""
+    expected = "an http or https URL such as http://boot.example:8080"
+    text = _text(value, expected, longest=2048)
+    if not re.fullmatch(r"[!-~]+", text):
+        raise SettingValueError(expected)
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError as error:  # a port out of range, a broken IPv6 literal
+        raise SettingValueError(expected) from error
+    if not usable:
+        raise SettingValueError(expected)
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise SettingValueError(expected + ", without user name, '?' or '#'")
+    return text.rstrip("/")
+
+
+def _read_urls(value: Raw) -> tuple[str, ...]:
+    found = tuple(
+        dict.fromkeys(read_url(item) for item in _items(value, 'a URL or a list of URLs, such as ["http://10.0.0.1"]'))
+    )
+    if not found:
+        raise SettingValueError("at least one URL")
+    return found
+
+
+def _read_pem(value: Raw) -> str:
+    expected = 'the certificate itself, """-----BEGIN CERTIFICATE----- ..."""'
+    text = _text(value, expected, longest=MAX_CARD_BYTES)
+    if not re.search(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", text):
+        raise SettingValueError(expected)
+    return text.strip() + "\n"
+
+
+def _read_flag(value: Raw) -> bool:
+    if value is None or value is True or value is False:
+        return value is not False
+    text = str(value).lower()
+    if text not in TRUE_WORDS + FALSE_WORDS:
+        raise SettingValueError("true or false")
+    return text in TRUE_WORDS
+
+
+def _read_partuuid(value: Raw) -> str:
+    expected = "PARTUUID= and 8 hex digits, '-', 2 hex digits (MBR) or a UUID (GPT)"
+    text = _text(value, expected, longest=64).lower().removeprefix("partuuid=")
+    if not re.fullmatch(UUID_LIKE, text):
+        raise SettingValueError(expected)
+    return text
+
+
+def _read_interface(value: Raw) -> str:
+    expected = "an interface name such as eth0, or its MAC address"
+    text = _text(value, expected, longest=17)
+    if re.fullmatch(MAC_LIKE, text.lower()):
+        return text.lower()
+    # IFNAMSIZ is 16 with the NUL; dev_valid_name() refuses '/', ':' and blanks.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", text) or text in (".", ".."):
+        raise SettingValueError(expected)
+    return text
+
+
+def _read_address(value: Raw) -> str:
+    expected = "an address with its prefix length, such as 192.0.2.10/24"
+    text = _text(value, expected, longest=64)
+    try:
+        address = ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise SettingValueError(expected) from error
+    if "/" not in text or not is_usable_address(address.ip):
+        raise SettingValueError(expected)
+    return str(address)
+
+
+def _read_ip(value: Raw) -> str:
+    expected = "an IP address such as 192.0.2.1"
+    try:
+        address = ipaddress.ip_address(_text(value, expected, longest=64))
+    except ValueError as error:
+        raise SettingValueError(expected) from error
+    if not is_usable_address(address):
+        raise SettingValueError(expected)
+    return str(address)
+
+
+def is_usable_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """False for what can be no host's address: unspecified, loopback, multicast, 0.0.0.0/8, 240.0.0.0/4 and broadcast."""
+    first_byte = address.packed[0]
+    odd = address.is_unspecified or address.is_loopback or address.is_multicast
+    return not odd and (address.version == 6 or 0 < first_byte < 240)
+
+
+def _read_ips(value: Raw) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(_read_ip(item) for item in _items(value, 'an address or a list of addresses, such as ["192.0.2.1"]'))
+    )
+
+
+def _read_vlan(value: Raw) -> int:
+    return _number(value, 1, 4094, "a VLAN id from 1 to 4094")
+
+
+def _read_watchdog(value: Raw) -> int:
+    if isinstance(value, bool | str) and str(value).lower() in FALSE_WORDS:
+        return 0
+    return _number(value, 0, 600, "seconds from 10 to 600, or 0 for no watchdog", least_but_zero=10)
+
+
+def _read_class(value: Raw) -> str:
+    text = _text(value, "1 to 200 printable ASCII characters", longest=200)
+    if not re.fullmatch(r"[ -~]+", text):
+        raise SettingValueError("1 to 200 printable ASCII characters")
+    return text
+
+
+def _text(value: Raw, expected: str, longest: int) -> str:
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= longest:
+        raise SettingValueError(expected)
+    return value.strip()
+
+
+def _items(value: Raw, expected: str) -> list[Raw]:
+    if isinstance(value, str):
+        return [part for part in re.split(r"[,\s]+", value) if part]
+    if isinstance(value, list) and len(value) <= 16:
+        return list(value)
+    raise SettingValueError(expected)
+
+
+def _number(value: Raw, least: int, most: int, expected: str, least_but_zero: int = 0) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most or 0 < value < least_but_zero:
+        raise SettingValueError(expected)
+    return value
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row: the key, the field of Settings it fills, how it is read, where it may stand, and what it means."""
+
+    key: str
+    field: str
+    read: Callable[[Raw], object]
+    default: str
+    where: tuple[str, ...]
+    doc: str
+
+
+BOTH = (COMMAND_LINE, CARD)
+
+SETTINGS = (
+    Setting(
+        "server", "servers", _read_urls, "from DHCP", BOTH,
+        "Base URL of the boot server, http or https; several in a list (on the command line with commas) are tried together. "
+        "With a server here, DHCP is never asked for one. Without, DHCP option 224 (a URL as text) counts, else option 67 if it is "
+        "an http or https URL.",
+    ),
+    Setting(
+        "ca", "ca", _read_pem, "public CAs", (CARD,),
+        "PEM text of the one CA whose certificates https servers must show; then no public CA counts.",
+    ),
+    Setting(
+        "trust_dhcp", "trust_dhcp", _read_flag, "false", BOTH,
+        "true: a server known only from DHCP may give plans that write a disk.",
+    ),
+    Setting(
+        "card", "card", _read_partuuid, "none", (COMMAND_LINE,),
+        "`PARTUUID=...` of the partition that holds bootpilot.txt. Written by the image builder; names the medium that nothing may write.",
+    ),
+    Setting(
+        "interface", "interface", _read_interface, "every Ethernet interface", BOTH,
+        "Use only this interface: its name, or (steadier) its MAC address.",
+    ),
+    Setting(
+        "address", "address", _read_address, "DHCP", BOTH,
+        "Static address with prefix length, IPv4 or IPv6, instead of DHCP: `192.0.2.10/24`.",
+    ),
+    Setting("gateway", "gateway", _read_ip, "none", BOTH, "Default router that goes with `address`."),
+    Setting(
+        "dns", "dns", _read_ips, "from DHCP", BOTH,
+        "Name servers, one or a list; with DHCP they replace those of the lease.",
+    ),
+    Setting("vlan", "vlan", _read_vlan, "untagged", BOTH, "802.1Q VLAN id, 1 to 4094, in which everything takes place."),
+    Setting(
+        "vendor_class", "vendor_class", _read_class, "`bootpilot:ARCH`", BOTH,
+        "DHCP vendor class (option 60) that the board sends.",
+    ),
+    Setting(
+        "watchdog", "watchdog_s", _read_watchdog, "60", BOTH,
+        "Seconds without a sign of life after which the hardware watchdog reboots the board while the agent runs; 0: not used.",
+    ),
+    Setting(
+        "shell", "shell", _read_flag, "false", (COMMAND_LINE,),
+        "A shell on the console instead of the next try. The bare word is enough.",
+    ),
+    Setting(
+        "simulated", "simulated", _read_flag, "false", (COMMAND_LINE,),
+        "Marks the reports as those of a test; servers take them only with `--allow-simulated`.",
+    ),
+)  # fmt: skip
+ROWS = {row.key: row for row in SETTINGS}
+
+
+def read_command_line(text: str) -> RawSettings:
+    """The `bootpilot.KEY[=VALUE]` words of a kernel command line; of one key given twice the last counts, as in the kernel."""
+    values: dict[str, Raw] = {}
+    for name, value in split_command_line(text):
+        prefix, _, key = name.partition(".")
+        if prefix == "bootpilot":
+            values[key.replace("-", "_")] = value  # the kernel takes '-' and '_' for the same (parameqn)
+    return RawSettings(values, dict.fromkeys(values, "kernel command line"))
+
+
+def split_command_line(text: str) -> list[tuple[str, str | None]]:
+    """Words of a kernel command line as (name, value or None), quotes handled as next_arg() in lib/cmdline.c does."""
+    words: list[str] = []
+    current, quoted = "", False
+    for char in text:
+        if char.isspace() and not quoted:
+            words.append(current)
+            current = ""
+            continue
+        quoted ^= char == '"'
+        current += char
+    return [_split_word(word) for word in [*words, current] if word]
+
+
+def _split_word(word: str) -> tuple[str, str | None]:
+    if word.startswith('"'):
+        word = word[1:].removesuffix('"')
+    name, equals, value = word.partition("=")
+    if not equals:
+        return name, None
+    return name, value[1:].removesuffix('"') if value.startswith('"') else value
+
+
+def read_card(raw: bytes) -> RawSettings:
+    """The text of bootpilot.txt. A file with broken TOML is named with its line, and the lines that can be read still count."""
+    problems = []
+    if len(raw) > MAX_CARD_BYTES:
+        problems.append(SettingProblem(CARD_FILE, f"{len(raw)} bytes", f"at most {MAX_CARD_BYTES} bytes", "card"))
+        raw = raw[:MAX_CARD_BYTES]
+    text = _decode(raw)
+    try:
+        values: dict[str, Raw] = dict(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        problems.append(_broken_toml(text, error))
+        values = _readable_lines(text)
+    return RawSettings(values, {key: _place(text, key) for key in values}, tuple(problems))
+
+
+def _decode(raw: bytes) -> str:
+    # Windows Notepad writes a UTF-8 BOM, older ones UTF-16 for "Unicode".
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", errors="replace")
+    return raw.decode("utf-8-sig", errors="replace")
+
+
+def _broken_toml(text: str, error: Exception) -> SettingProblem:
+    found = re.search(r"\(at line (\d+), column \d+\)", str(error))
+    lines = text.splitlines()
+    number = int(found[1]) if found else len(lines)
+    shown = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    reason = re.sub(r" \(at .*\)$", "", str(error))
+    return SettingProblem(CARD_FILE, _shown(shown), f"`key = value` in TOML ({reason})", f"{CARD_FILE} line {number}")
+
+
+def _readable_lines(text: str) -> dict[str, Raw]:
+    values: dict[str, Raw] = {}
+    for line in text.splitlines():
+        if line.lstrip().startswith("["):
+            break
+        try:
+            values.update(tomllib.loads(line))
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue
+    return values
+
+
+def _place(text: str, key: str) -> str:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", line):
+            return f"{CARD_FILE} line {number}"
+    return CARD_FILE
+
+
+def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[Settings, list[SettingProblem]]:
+    """Both sources -> Settings and what in them does not count. A wrong value on the command line leaves the card's standing."""
+    problems = list(command_line.problems) + list(card.problems if card else ())
+    fields: dict[str, object] = {}
+    for source, raw in ((CARD, card), (COMMAND_LINE, command_line)):
+        for key, value in raw.values.items() if raw else ():
+            try:
+                row = _row(key, source)
+                fields[row.field] = row.read(value)
+            except SettingValueError as error:
+                problems.append(SettingProblem(key, _shown(value), str(error), raw.places.get(key, source) if raw else source))
+                continue
+            if row.key == "server":
+                fields["server_source"] = source
+    return Settings(**fields), problems  # type: ignore[arg-type]
+
+
+def _row(key: str, source: str) -> Setting:
+    row = ROWS.get(key)
+    if row is None:
+        close = difflib.get_close_matches(key, ROWS, n=1)
+        raise SettingValueError(f"`{close[0]}`" if close else "one of " + ", ".join(ROWS))
+    if source not in row.where:
+        raise SettingValueError(f"this setting only on the {' or '.join(row.where)}")
+    return row
+
+
+def _shown(value: Raw) -> str:
+    shown = "nothing" if value is None else ascii(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+def markdown() -> str:
+    """The table of all settings for the documentation."""
+    lines = ["| key | command line | card | default | meaning |", "|---|---|---|---|---|"]
+    for row in SETTINGS:
+        marks = ["yes" if place in row.where else "no" for place in BOTH]
+        lines.append(f"| `{row.key}` | {marks[0]} | {marks[1]} | {row.default} | {row.doc} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
