@@ -1,4 +1,4 @@
-"""The boot medium: finds the partition that the command line names and reads its settings. Never writes, leaves nothing mounted.
+"""The boot medium: finds the partition that the command line names and reads its settings. Never writes, leaves no mount.
 
 The card may be taken out at any time after `find_card` returned.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Card:
-    """The boot medium as found. `device` is the partition, `disk_path` the sysfs path of the whole medium, `cid` of an SD card."""
+    """The boot medium as found. `device` is the partition, `disk_path` the sysfs path of its disk, `cid` that of an SD card."""
 
     partuuid: str
     device: str

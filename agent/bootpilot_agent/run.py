@@ -31,7 +31,8 @@ class Completed:
 def run(argv: Sequence[str], *, timeout_s: float, check: bool = True, extra: Mapping[str, str] | None = None) -> Completed:
     """Run a program to its end, with no input. `extra` is added to its environment.
 
-    Raises CommandError if it cannot be started, takes longer than `timeout_s` (it is killed), or, with `check`, returns non-zero.
+    Raises CommandError if it cannot be started, takes longer than `timeout_s` (it is killed), or returns
+    non-zero (with `check`).
     """
     try:
         done = subprocess.run(

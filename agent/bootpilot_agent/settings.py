@@ -5,25 +5,19 @@ documentation). A wrong value never stops the boot: it becomes a SettingProblem 
 """
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+
+from bootpilot_agent import setting_values as kinds
+from bootpilot_agent.setting_values import Raw, SettingValueError
 
 CARD_FILE = "bootpilot.txt"
 MAX_CARD_BYTES = 64 * 1024
 COMMAND_LINE = "command line"
 CARD = "card"
 DHCP = "dhcp"
-TRUE_WORDS = ("1", "true", "yes", "on")
-FALSE_WORDS = ("0", "false", "no", "off")
-UUID_LIKE = r"[0-9a-f]{8}-[0-9a-f]{2}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-MAC_LIKE = r"([0-9a-f]{2}:){5}[0-9a-f]{2}"
-
-# A value as it stands in the source: text, None for a bare word on the command line, or what TOML gives.
-Raw = object
 
 
 @dataclass(frozen=True)
@@ -59,10 +53,6 @@ class SettingProblem:
         return f"setting {self.key} ({self.source}): expected {self.expected}, got {self.got}"
 
 
-class SettingValueError(ValueError):
-    """A value that cannot be taken; the text is what was expected instead."""
-
-
 @dataclass(frozen=True)
 class RawSettings:
     """What one source says, not yet checked: key -> value, key -> where it stands, and what could not be read at all."""
@@ -70,144 +60,6 @@ class RawSettings:
     values: dict[str, Raw]
     places: dict[str, str] = field(default_factory=dict)
     problems: tuple[SettingProblem, ...] = ()
-
-
-def read_url(value: Raw) -> str:
-    """An http(s) URL of a boot server, without the closing slash. Raises SettingValueError."""
-    expected = "an http or https URL such as http://boot.example:8080"
-    text = _text(value, expected, longest=2048)
-    if not re.fullmatch(r"[!-~]+", text):
-        raise SettingValueError(expected)
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError as error:  # a port out of range, a broken IPv6 literal
-        raise SettingValueError(expected) from error
-    if not usable:
-        raise SettingValueError(expected)
-    if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise SettingValueError(expected + ", without user name, '?' or '#'")
-    return text.rstrip("/")
-
-
-def _read_urls(value: Raw) -> tuple[str, ...]:
-    found = tuple(
-        dict.fromkeys(read_url(item) for item in _items(value, 'a URL or a list of URLs, such as ["http://10.0.0.1"]'))
-    )
-    if not found:
-        raise SettingValueError("at least one URL")
-    return found
-
-
-def _read_pem(value: Raw) -> str:
-    expected = 'the certificate itself, """-----BEGIN CERTIFICATE----- ..."""'
-    text = _text(value, expected, longest=MAX_CARD_BYTES)
-    if not re.search(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", text):
-        raise SettingValueError(expected)
-    return text.strip() + "\n"
-
-
-def _read_flag(value: Raw) -> bool:
-    if value is None or value is True or value is False:
-        return value is not False
-    text = str(value).lower()
-    if text not in TRUE_WORDS + FALSE_WORDS:
-        raise SettingValueError("true or false")
-    return text in TRUE_WORDS
-
-
-def _read_partuuid(value: Raw) -> str:
-    expected = "PARTUUID= and 8 hex digits, '-', 2 hex digits (MBR) or a UUID (GPT)"
-    text = _text(value, expected, longest=64).lower().removeprefix("partuuid=")
-    if not re.fullmatch(UUID_LIKE, text):
-        raise SettingValueError(expected)
-    return text
-
-
-def _read_interface(value: Raw) -> str:
-    expected = "an interface name such as eth0, or its MAC address"
-    text = _text(value, expected, longest=17)
-    if re.fullmatch(MAC_LIKE, text.lower()):
-        return text.lower()
-    # IFNAMSIZ is 16 with the NUL; dev_valid_name() refuses '/', ':' and blanks.
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", text) or text in (".", ".."):
-        raise SettingValueError(expected)
-    return text
-
-
-def _read_address(value: Raw) -> str:
-    expected = "an address with its prefix length, such as 192.0.2.10/24"
-    text = _text(value, expected, longest=64)
-    try:
-        address = ipaddress.ip_interface(text)
-    except ValueError as error:
-        raise SettingValueError(expected) from error
-    if "/" not in text or not is_usable_address(address.ip):
-        raise SettingValueError(expected)
-    return str(address)
-
-
-def _read_ip(value: Raw) -> str:
-    expected = "an IP address such as 192.0.2.1"
-    try:
-        address = ipaddress.ip_address(_text(value, expected, longest=64))
-    except ValueError as error:
-        raise SettingValueError(expected) from error
-    if not is_usable_address(address):
-        raise SettingValueError(expected)
-    return str(address)
-
-
-def is_usable_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """False for what can be no host's address: unspecified, loopback, multicast, 0.0.0.0/8, 240.0.0.0/4 and broadcast."""
-    first_byte = address.packed[0]
-    odd = address.is_unspecified or address.is_loopback or address.is_multicast
-    return not odd and (address.version == 6 or 0 < first_byte < 240)
-
-
-def _read_ips(value: Raw) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(_read_ip(item) for item in _items(value, 'an address or a list of addresses, such as ["192.0.2.1"]'))
-    )
-
-
-def _read_vlan(value: Raw) -> int:
-    return _number(value, 1, 4094, "a VLAN id from 1 to 4094")
-
-
-def _read_watchdog(value: Raw) -> int:
-    if isinstance(value, bool | str) and str(value).lower() in FALSE_WORDS:
-        return 0
-    return _number(value, 0, 600, "seconds from 10 to 600, or 0 for no watchdog", least_but_zero=10)
-
-
-def _read_class(value: Raw) -> str:
-    text = _text(value, "1 to 200 printable ASCII characters", longest=200)
-    if not re.fullmatch(r"[ -~]+", text):
-        raise SettingValueError("1 to 200 printable ASCII characters")
-    return text
-
-
-def _text(value: Raw, expected: str, longest: int) -> str:
-    if not isinstance(value, str) or not 0 < len(value.strip()) <= longest:
-        raise SettingValueError(expected)
-    return value.strip()
-
-
-def _items(value: Raw, expected: str) -> list[Raw]:
-    if isinstance(value, str):
-        return [part for part in re.split(r"[,\s]+", value) if part]
-    if isinstance(value, list) and len(value) <= 16:
-        return list(value)
-    raise SettingValueError(expected)
-
-
-def _number(value: Raw, least: int, most: int, expected: str, least_but_zero: int = 0) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most or 0 < value < least_but_zero:
-        raise SettingValueError(expected)
-    return value
 
 
 @dataclass(frozen=True)
@@ -226,51 +78,52 @@ BOTH = (COMMAND_LINE, CARD)
 
 SETTINGS = (
     Setting(
-        "server", "servers", _read_urls, "from DHCP", BOTH,
+        "server", "servers", kinds.read_urls, "from DHCP", BOTH,
         "Base URL of the boot server, http or https; several in a list (on the command line with commas) are tried together. "
-        "With a server here, DHCP is never asked for one. Without, DHCP option 224 (a URL as text) counts, else option 67 if it is "
-        "an http or https URL.",
+        "With a server here, DHCP is never asked for one. Without, DHCP option 224 (a URL as text) counts, else option 67 if "
+        "it is an http or https URL.",
     ),
     Setting(
-        "ca", "ca", _read_pem, "public CAs", (CARD,),
+        "ca", "ca", kinds.read_pem, "public CAs", (CARD,),
         "PEM text of the one CA whose certificates https servers must show; then no public CA counts.",
     ),
     Setting(
-        "trust_dhcp", "trust_dhcp", _read_flag, "false", BOTH,
+        "trust_dhcp", "trust_dhcp", kinds.read_flag, "false", BOTH,
         "true: a server known only from DHCP may give plans that write a disk.",
     ),
     Setting(
-        "card", "card", _read_partuuid, "none", (COMMAND_LINE,),
-        "`PARTUUID=...` of the partition that holds bootpilot.txt. Written by the image builder; names the medium that nothing may write.",
+        "card", "card", kinds.read_partuuid, "none", (COMMAND_LINE,),
+        "`PARTUUID=...` of the partition that holds bootpilot.txt. Written by the image builder; names the medium that nothing "
+        "may write.",
     ),
     Setting(
-        "interface", "interface", _read_interface, "every Ethernet interface", BOTH,
+        "interface", "interface", kinds.read_interface, "every Ethernet interface", BOTH,
         "Use only this interface: its name, or (steadier) its MAC address.",
     ),
     Setting(
-        "address", "address", _read_address, "DHCP", BOTH,
+        "address", "address", kinds.read_address, "DHCP", BOTH,
         "Static address with prefix length, IPv4 or IPv6, instead of DHCP: `192.0.2.10/24`.",
     ),
-    Setting("gateway", "gateway", _read_ip, "none", BOTH, "Default router that goes with `address`."),
+    Setting("gateway", "gateway", kinds.read_ip, "none", BOTH, "Default router that goes with `address`."),
     Setting(
-        "dns", "dns", _read_ips, "from DHCP", BOTH,
+        "dns", "dns", kinds.read_ips, "from DHCP", BOTH,
         "Name servers, one or a list; with DHCP they replace those of the lease.",
     ),
-    Setting("vlan", "vlan", _read_vlan, "untagged", BOTH, "802.1Q VLAN id, 1 to 4094, in which everything takes place."),
+    Setting("vlan", "vlan", kinds.read_vlan, "untagged", BOTH, "802.1Q VLAN id, 1 to 4094, in which everything takes place."),
     Setting(
-        "vendor_class", "vendor_class", _read_class, "`bootpilot:ARCH`", BOTH,
+        "vendor_class", "vendor_class", kinds.read_class, "`bootpilot:ARCH`", BOTH,
         "DHCP vendor class (option 60) that the board sends.",
     ),
     Setting(
-        "watchdog", "watchdog_s", _read_watchdog, "60", BOTH,
+        "watchdog", "watchdog_s", kinds.read_watchdog, "60", BOTH,
         "Seconds without a sign of life after which the hardware watchdog reboots the board while the agent runs; 0: not used.",
     ),
     Setting(
-        "shell", "shell", _read_flag, "false", (COMMAND_LINE,),
+        "shell", "shell", kinds.read_flag, "false", (COMMAND_LINE,),
         "A shell on the console instead of the next try. The bare word is enough.",
     ),
     Setting(
-        "simulated", "simulated", _read_flag, "false", (COMMAND_LINE,),
+        "simulated", "simulated", kinds.read_flag, "false", (COMMAND_LINE,),
         "Marks the reports as those of a test; servers take them only with `--allow-simulated`.",
     ),
 )  # fmt: skip
@@ -361,7 +214,7 @@ def _place(text: str, key: str) -> str:
 
 
 def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[Settings, list[SettingProblem]]:
-    """Both sources -> Settings and what in them does not count. A wrong value on the command line leaves the card's standing."""
+    """Both sources -> Settings and what in them does not count. A wrong value on the command line leaves the card's."""
     problems = list(command_line.problems) + list(card.problems if card else ())
     fields: dict[str, object] = {}
     for source, raw in ((CARD, card), (COMMAND_LINE, command_line)):
@@ -374,7 +227,18 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
                 continue
             if row.key == "server":
                 fields["server_source"] = source
-    return Settings(**fields), problems  # type: ignore[arg-type]
+    settings = Settings(**fields)  # type: ignore[arg-type]
+    return settings, problems + _check_together(settings)
+
+
+def _check_together(settings: Settings) -> list[SettingProblem]:
+    if settings.gateway and not settings.address:
+        return [
+            SettingProblem("gateway", settings.gateway, "`address` beside it (with DHCP the lease has the router)", "merged")
+        ]
+    if settings.gateway and (":" in settings.gateway) != (":" in settings.address):
+        return [SettingProblem("gateway", settings.gateway, f"a router in the network of {settings.address}", "merged")]
+    return []
 
 
 def _row(key: str, source: str) -> Setting:

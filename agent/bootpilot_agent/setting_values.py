@@ -1,0 +1,156 @@
+"""How each kind of setting is read: text, number or TOML value -> checked value. No I/O here."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off")
+UUID_LIKE = r"[0-9a-f]{8}-[0-9a-f]{2}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+MAC_LIKE = r"([0-9a-f]{2}:){5}[0-9a-f]{2}"
+MAX_PEM_CHARACTERS = 64 * 1024
+
+# A value as it stands in the source: text, None for a bare word on the command line, or what TOML gives.
+Raw = object
+
+
+class SettingValueError(ValueError):
+    """A value that cannot be taken; the text is what was expected instead."""
+
+
+def read_url(value: Raw) -> str:
+    """An http(s) URL of a boot server, without the closing slash. Raises SettingValueError."""
+    expected = "an http or https URL such as http://boot.example:8080"
+    text = _text(value, expected, longest=2048)
+    if not re.fullmatch(r"[!-~]+", text):
+        raise SettingValueError(expected)
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError as error:  # a port out of range, a broken IPv6 literal
+        raise SettingValueError(expected) from error
+    if not usable:
+        raise SettingValueError(expected)
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise SettingValueError(expected + ", without user name, '?' or '#'")
+    return text.rstrip("/")
+
+
+def read_urls(value: Raw) -> tuple[str, ...]:
+    found = tuple(
+        dict.fromkeys(read_url(item) for item in _items(value, 'a URL or a list of URLs, such as ["http://10.0.0.1"]'))
+    )
+    if not found:
+        raise SettingValueError("at least one URL")
+    return found
+
+
+def read_pem(value: Raw) -> str:
+    expected = 'the certificate itself, """-----BEGIN CERTIFICATE----- ..."""'
+    text = _text(value, expected, longest=MAX_PEM_CHARACTERS)
+    if not re.search(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", text):
+        raise SettingValueError(expected)
+    return text.strip() + "\n"
+
+
+def read_flag(value: Raw) -> bool:
+    if value is None or value is True or value is False:
+        return value is not False
+    text = str(value).lower()
+    if text not in TRUE_WORDS + FALSE_WORDS:
+        raise SettingValueError("true or false")
+    return text in TRUE_WORDS
+
+
+def read_partuuid(value: Raw) -> str:
+    expected = "PARTUUID= and 8 hex digits, '-', 2 hex digits (MBR) or a UUID (GPT)"
+    text = _text(value, expected, longest=64).lower().removeprefix("partuuid=")
+    if not re.fullmatch(UUID_LIKE, text):
+        raise SettingValueError(expected)
+    return text
+
+
+def read_interface(value: Raw) -> str:
+    expected = "an interface name such as eth0, or its MAC address"
+    text = _text(value, expected, longest=17)
+    if re.fullmatch(MAC_LIKE, text.lower()):
+        return text.lower()
+    # IFNAMSIZ is 16 with the NUL; dev_valid_name() refuses '/', ':' and blanks.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", text) or text in (".", ".."):
+        raise SettingValueError(expected)
+    return text
+
+
+def read_address(value: Raw) -> str:
+    expected = "an address with its prefix length, such as 192.0.2.10/24"
+    text = _text(value, expected, longest=64)
+    try:
+        address = ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise SettingValueError(expected) from error
+    if "/" not in text or not is_usable_address(address.ip):
+        raise SettingValueError(expected)
+    return str(address)
+
+
+def read_ip(value: Raw) -> str:
+    expected = "an IP address such as 192.0.2.1"
+    try:
+        address = ipaddress.ip_address(_text(value, expected, longest=64))
+    except ValueError as error:
+        raise SettingValueError(expected) from error
+    if not is_usable_address(address):
+        raise SettingValueError(expected)
+    return str(address)
+
+
+def is_usable_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """False for what can be no host's address: unspecified, loopback, multicast, 0.0.0.0/8, 240.0.0.0/4 and broadcast."""
+    first_byte = address.packed[0]
+    odd = address.is_unspecified or address.is_loopback or address.is_multicast
+    return not odd and (address.version == 6 or 0 < first_byte < 240)
+
+
+def read_ips(value: Raw) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(read_ip(item) for item in _items(value, 'an address or a list of addresses, such as ["192.0.2.1"]'))
+    )
+
+
+def read_vlan(value: Raw) -> int:
+    return _number(value, 1, 4094, "a VLAN id from 1 to 4094")
+
+
+def read_watchdog(value: Raw) -> int:
+    if isinstance(value, bool | str) and str(value).lower() in FALSE_WORDS:
+        return 0
+    return _number(value, 0, 600, "seconds from 10 to 600, or 0 for no watchdog", least_but_zero=10)
+
+
+def read_class(value: Raw) -> str:
+    text = _text(value, "1 to 200 printable ASCII characters", longest=200)
+    if not re.fullmatch(r"[ -~]+", text):
+        raise SettingValueError("1 to 200 printable ASCII characters")
+    return text
+
+
+def _text(value: Raw, expected: str, longest: int) -> str:
+    if not isinstance(value, str) or not 0 < len(value.strip()) <= longest:
+        raise SettingValueError(expected)
+    return value.strip()
+
+
+def _items(value: Raw, expected: str) -> list[Raw]:
+    if isinstance(value, str):
+        return [part for part in re.split(r"[,\s]+", value) if part]
+    if isinstance(value, list) and len(value) <= 16:
+        return list(value)
+    raise SettingValueError(expected)
+
+
+def _number(value: Raw, least: int, most: int, expected: str, least_but_zero: int = 0) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most or 0 < value < least_but_zero:
+        raise SettingValueError(expected)
+    return value
