@@ -47,6 +47,10 @@ class NetworkError(AgentError):
     exit_code = 66
 
 
+class TransportError(NetworkError):
+    """No whole answer to one HTTP request: refused, reset, timed out, cut short, or TLS that does not hold."""
+
+
 class ServerError(AgentError):
     """The boot server answered, but not with a plan. `retry_after_s` is what it asked for, if it did."""
 
@@ -93,6 +97,12 @@ class KexecError(AgentError):
 
     stage = "kexec"
     exit_code = 73
+
+
+class KexecReturnedError(KexecError):
+    """The jump itself came back: NICs are down and the card is unmounted, so only a reboot gives a known state."""
+
+    exit_code = 75
 
 
 class CommandError(AgentError):
