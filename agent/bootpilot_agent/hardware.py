@@ -1,11 +1,48 @@
 """Reads what hardware the board has from /proc and /sys. Everything read is bounded and may be binary."""
 
+import re
 from pathlib import Path
 
+from bootpilot_agent import disks, ethernet, sysfs
 from bootpilot_agent.card import Card
-from bootpilot_agent.inventory import Inventory
+from bootpilot_agent.cpus import read_cpu
+from bootpilot_agent.evidence import is_placeholder
+from bootpilot_agent.inventory import Board, Inventory
+from bootpilot_agent.kexec_capability import read_kexec_capability
+
+DEVICE_TREE = "sys/firmware/devicetree/base"
+DMI = "sys/class/dmi/id"
+# The system's names first; boards sold without a case leave them to the board's.
+DMI_NAMES = (("sys_vendor", "product_name"), ("board_vendor", "board_name"))
 
 
 def read_inventory(root: Path = Path("/"), card: Card | None = None) -> Inventory:
     """The whole board. Every medium that holds the card's PARTUUID is marked as boot medium. Never raises."""
-    raise NotImplementedError
+    return Inventory(
+        board=read_board(root),
+        cpu=read_cpu(root),
+        memory_bytes=_memory_bytes(root),
+        nics=tuple(ethernet.read_nic(name, root) for name in ethernet.ethernet_names(root)),
+        disks=tuple(
+            disks.read_disk(name, root, boot_medium=card is not None and disks.holds(name, card.partuuid, root))
+            for name in disks.disk_names(root)
+        ),
+        kexec=read_kexec_capability(root),
+    )
+
+
+def read_board(root: Path = Path("/")) -> Board:
+    """Model and `compatible`: from the device tree, else vendor and product from DMI."""
+    model = sysfs.read_text(root / DEVICE_TREE / "model")
+    if model:
+        return Board(model, tuple(text[:128] for text in sysfs.read_strings(root / DEVICE_TREE / "compatible")))
+    for names in DMI_NAMES:
+        known = tuple(sysfs.read_text(root / DMI / name, most=100) for name in names)
+        if not any(is_placeholder(text) for text in known):
+            return Board(" ".join(known), known)
+    return Board("", ())
+
+
+def _memory_bytes(root: Path) -> int:
+    found = re.search(rb"^MemTotal:\s+(\d{1,15}) kB", sysfs.read_bytes(root / "proc/meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
