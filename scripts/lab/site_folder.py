@@ -1,0 +1,55 @@
+"""The folder that tells a boot server what the simulated boards run: one profile and one rule per architecture. No I/O here."""
+
+from dataclasses import dataclass
+
+from scripts.lab.machines import Machine
+
+PROFILE = "ram-page"
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """A file that the server has taken in."""
+
+    sha256: str
+    name: str
+    unpacked_bytes: int = 0
+
+
+def site_files(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact) -> dict[str, str]:
+    """Relative path -> text: boards of this machine's architecture are admitted and run the RAM workload."""
+    name = f"{PROFILE}-{machine.arch}"
+    return {f"profiles/{name}.toml": _profile(machine, kernel, initrd), f"rules/{name}.toml": _rule(machine, name)}
+
+
+def _profile(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact) -> str:
+    return f"""\
+# Runs from memory and serves a page about the board it runs on.
+arch = "{machine.arch}"
+expects = "payload-up"
+command_line = "{" ".join(machine.payload_arguments)}"
+
+[kernel]
+name = "{kernel.name}"
+sha256 = "{kernel.sha256}"
+
+[[initrd]]
+name = "{initrd.name}"
+sha256 = "{initrd.sha256}"
+unpacked_size = {initrd.unpacked_bytes}
+
+[dtb]
+policy = "running"
+"""
+
+
+def _rule(machine: Machine, profile: str) -> str:
+    return f"""\
+# Every {machine.arch} board is let in. A real site approves its boards: see the server's README.
+priority = 10
+profile = "{profile}"
+admit = true
+
+[match]
+arch = ["{machine.arch}"]
+"""
