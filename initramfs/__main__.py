@@ -1,0 +1,76 @@
+"""`scripts/build-initramfs`: builds one loader or workload and prints where it lies and what it weighs."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from initramfs.architectures import ARCHITECTURES
+from initramfs.build import BuildOptions, Loader, Workload, build_loader, build_workload
+from initramfs.cache import bootpilot_cache
+from initramfs.drivers import DRIVER_GROUPS
+from initramfs.errors import BuildError
+from initramfs.mirrors import MIRROR_SETTING
+from initramfs.sizes import size_table
+
+
+def main() -> int:
+    """The exit code: 0, 1 for a build that failed, 2 for wrong arguments."""
+    arguments = argument_parser().parse_args()
+    options = BuildOptions(refresh=arguments.refresh, groups=tuple(arguments.drivers), kernel=arguments.kernel)
+    try:
+        built = build_workload(arguments.arch, options) if arguments.workload else build_loader(arguments.arch, options)
+        files = output_files(built)
+        if arguments.output:
+            files = copied(files, arguments.output)
+    except BuildError as error:
+        print(f"build-initramfs: {error}", file=sys.stderr)
+        return 1
+    print(size_table(f"{built.arch} {'workload' if arguments.workload else 'loader'}", built.sizes))
+    print(f"build id {built.build_id}, kernel {built.kernel_version}")
+    for name, path in files.items():
+        print(f"{name:<10} {path}")
+    return 0
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The command line; tests read it too."""
+    parser = argparse.ArgumentParser(
+        prog="build-initramfs",
+        description="Build the loader that stands on a card (kernel and initramfs with the frozen agent), or the RAM workload.",
+        epilog=(
+            f"Debian 12 packages come from the archive that this machine's apt uses, or from {MIRROR_SETTING}. What is made is "
+            f"kept in {bootpilot_cache()}: a second build needs no network. Needs no root privileges."
+        ),
+    )
+    optional = [group.name for group in DRIVER_GROUPS if not group.standard]
+    parser.add_argument("arch", choices=list(ARCHITECTURES), help="Debian's name of the architecture")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="copy the files into this folder")
+    parser.add_argument("--workload", action="store_true", help="build the RAM workload instead of the loader")
+    parser.add_argument("--drivers", action="append", default=[], choices=optional, help="add a group of drivers (repeatable)")
+    parser.add_argument("--kernel", default="", metavar="PACKAGE", help="another kernel, e.g. linux-image-armmp")
+    parser.add_argument("--refresh", action="store_true", help="ask the mirror for newer packages")
+    return parser
+
+
+def output_files(built: Loader | Workload) -> dict[str, Path]:
+    """What was built, under the names that the files get in an output folder."""
+    if isinstance(built, Workload):
+        return {"vmlinuz": built.kernel, "initrd.zst": built.initrd}
+    files = {"vmlinuz": built.kernel, "initramfs.zst": built.initramfs}
+    return files | ({"dtbs": built.dtbs} if built.dtbs else {})
+
+
+def copied(files: dict[str, Path], folder: Path) -> dict[str, Path]:
+    """Copies of the files (and folders) in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, path in files.items():
+        if path.is_dir():
+            shutil.copytree(path, folder / name, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(path, folder / name)
+    return {name: folder / name for name in files}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The folder for everything that is dear to make: packages, unpacked roots, frozen agents, finished loaders.
+
+Each thing lies in `<kind>/<key>`, where the key is a hash of all that went into it, so nothing in here is ever stale; the
+whole folder may be deleted at any time. What nobody used for weeks goes when something new of its kind is made.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+KEY_DIGITS = 16
+UNUSED_AFTER_S = 21 * 86400.0
+CHUNK_BYTES = 1 << 20
+
+
+def bootpilot_cache() -> Path:
+    """`${XDG_CACHE_HOME:-~/.cache}/bootpilot`, made if it is missing. Never inside the checkout."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    folder = (Path(home) if home.startswith("/") else Path.home() / ".cache") / "bootpilot"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def key_of(inputs: object) -> str:
+    """A short name for JSON-like inputs: equal inputs, equal key, whatever the order of their fields."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tree_digests(root: Path, patterns: tuple[str, ...]) -> dict[str, str]:
+    """Relative name -> mode and SHA-256 of every file below `root` that matches one of `patterns`."""
+    files = {path for pattern in patterns for path in root.glob(pattern) if path.is_file() and "__pycache__" not in path.parts}
+    return {str(path.relative_to(root)): f"{path.stat().st_mode & 0o111:o}:{file_sha256(path)}" for path in sorted(files)}
+
+
+def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder `<kind>/<key>`, made by `make(empty folder)` unless it is there. A half-made one is never seen.
+
+    Two builds at the same time make it once: the second waits for the first.
+    """
+    folder = bootpilot_cache() / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = folder / key
+    with _locked(folder / f".{key}.lock"):
+        if not wanted.is_dir():
+            _publish(folder, wanted, make)
+        os.utime(wanted)
+    return wanted
+
+
+def _publish(folder: Path, wanted: Path, make: Callable[[Path], None]) -> None:
+    _forget_unused(folder)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{wanted.name}-", dir=folder))
+    try:
+        unfinished.chmod(0o755)
+        make(unfinished)
+        unfinished.rename(wanted)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _forget_unused(folder: Path) -> None:
+    for old in folder.iterdir():
+        if old.is_dir() and time.time() - old.stat().st_mtime > UNUSED_AFTER_S:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

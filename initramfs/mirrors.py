@@ -1,0 +1,84 @@
+"""Which Debian archives the packages come from. Pure: text in, suites out.
+
+The loader is Debian 12 (bookworm) whatever Debian the machine runs, so only the addresses are taken from the machine's own
+apt configuration; the suites are named here.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from initramfs.errors import BuildError
+
+RELEASE = "bookworm"
+MIRROR_SETTING = "BOOTPILOT_DEBIAN_MIRROR"
+# In the package debian-archive-keyring of Debian and Ubuntu. A trixie machine's own signed-by may name a newer key only.
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Release names as a host's configuration may have them; before its first `apt-get update` a target has no Origin to look at.
+_DEBIAN_RELEASE = re.compile(r"(bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)(-updates|-security|/updates)?")
+INDEX_FORMAT = "$(ORIGIN)\t$(RELEASE)\t$(COMPONENT)\t$(REPO_URI)"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One archive and suite. Without a `required` one nothing can be built; the others are left out when they do not answer."""
+
+    uri: str
+    name: str
+    required: bool = False
+
+
+def suites_from_mirror(mirror: str) -> tuple[Suite, ...]:
+    """The suites at a mirror that a person named, e.g. http://deb.debian.org/debian.
+
+    Raises:
+        BuildError: it is not an address that apt can read from.
+    """
+    address = mirror.strip().rstrip("/")
+    if urlsplit(address).scheme not in {"http", "https", "file", "mirror+http", "mirror+https"}:
+        raise BuildError(
+            f"{MIRROR_SETTING} is {mirror!r}, expected an address of a Debian archive",
+            f"for example {MIRROR_SETTING}=http://deb.debian.org/debian",
+        )
+    return _suites(address, address + "-security")
+
+
+def suites_from_index_targets(text: str) -> tuple[Suite, ...]:
+    """The suites at the archives that the machine uses; `text` is what apt prints for `INDEX_FORMAT`.
+
+    Raises:
+        BuildError: there is no Debian archive among them.
+    """
+    main = security = ""
+    for line in text.splitlines():
+        origin, release, component, uri = (*line.split("\t"), "", "", "")[:4]
+        if component != "main" or not _is_debian(origin, release):
+            continue
+        if release.endswith(("-security", "/updates")):
+            security = security or uri.rstrip("/")
+        else:
+            main = main or uri.rstrip("/")
+    if not main:
+        raise BuildError(
+            "this machine's apt configuration names no Debian archive; the loader is made of Debian packages",
+            f"set {MIRROR_SETTING}, for example to http://deb.debian.org/debian, and install debian-archive-keyring",
+        )
+    return _suites(main, security)
+
+
+def sources_list(suites: tuple[Suite, ...]) -> str:
+    """The suites as a sources.list for apt, trusted by Debian's archive keys only."""
+    return "".join(f"deb [signed-by={KEYRING}] {suite.uri} {suite.name} main\n" for suite in suites)
+
+
+def _suites(main: str, security: str) -> tuple[Suite, ...]:
+    suites = [Suite(main, RELEASE, required=True), Suite(main, f"{RELEASE}-updates")]
+    if security:
+        suites.append(Suite(security, f"{RELEASE}-security"))
+    return tuple(suites)
+
+
+def _is_debian(origin: str, release: str) -> bool:
+    # apt leaves $(ORIGIN) as it stands when it does not know the value.
+    known = origin if origin and not origin.startswith("$(") else ""
+    return known == "Debian" or (not known and _DEBIAN_RELEASE.fullmatch(release) is not None)

@@ -1,0 +1,94 @@
+"""The programs of an image besides the agent: where they lie in Debian's packages and where they go."""
+
+from pathlib import Path
+
+from bootpilot_agent.cpio import symlink
+from initramfs.architectures import Architecture
+from initramfs.elf import is_elf, needed_libraries
+from initramfs.layout import Layout
+from initramfs.packages import PackageSet
+
+# One root holds what PyInstaller runs on and what the loader takes programs from, so that both have the same C library.
+ROOT_PACKAGES = PackageSet(
+    with_dependencies=(
+        "busybox",  # the loader's shell and DHCP client
+        "kexec-tools",
+        "kmod",  # modprobe, and depmod at build time
+        "libgcc-s1",  # glibc opens it when a thread ends; nothing links it
+        "python3",
+        "libpython3.11",  # PyInstaller bundles the shared library; Debian's interpreter is linked statically
+        "python3-netifaces",  # PyPI has the source only
+        "libudev1",  # for pyudev
+        "libc-bin",  # ldd, with which PyInstaller finds libraries
+        "bash",  # ldd is a bash script
+        "coreutils",
+        "grep",
+        "sed",
+        "binutils",  # objcopy puts the start-up table into PyInstaller's bootloader
+        "zlib1g",
+    )
+)
+# It has no dependencies, and conflicts with busybox only because both are called busybox.
+STATIC_BUSYBOX = PackageSet(alone=("busybox-static",))
+
+# What /init, the DHCP hook, the agent and a person with a shell use. kmod's own modprobe reads compressed modules and
+# answers faster than busybox's, so its names are not here.
+APPLETS = """
+    [ arp arping ash awk basename blkid blockdev cat chgrp chmod chown chroot clear cmp cp cttyhack cut date dd devmem
+    df dirname dmesg du echo env expr false fdisk find findfs free grep gunzip gzip halt head hexdump hostname hwclock
+    id ifconfig ip ipcalc kill killall less ln logger ls md5sum microcom mkdir mkdosfs mkfifo mknod mktemp more mount mv
+    nc netstat nproc nslookup od pidof ping ping6 poweroff printf ps pwd readlink realpath reboot reset rm rmdir route
+    sed seq setsid sh sha256sum sleep sort stat strings stty switch_root sync sysctl tail tar tee telnet test tftp time
+    timeout top touch tr traceroute true tty udhcpc umount uname uniq unxz uptime usleep vconfig vi watch watchdog wc
+    wget which xargs xxd xz xzcat yes zcat
+"""
+KMOD_NAMES = ("modprobe", "insmod", "rmmod", "lsmod", "modinfo")
+# Opened by glibc at run time; pthread_exit aborts without it.
+OPENED_LIBRARIES = ("libgcc_s.so.1",)
+
+
+def add_busybox(layout: Layout, program: Path, applets: str) -> None:
+    """busybox and a link in /usr/bin for each of the applets named."""
+    layout.add_file("busybox", "usr/bin/busybox", program)
+    for name in applets.split():
+        layout.add("busybox", symlink(f"usr/bin/{name}", "busybox"))
+
+
+def add_loader_programs(layout: Layout, root: Path) -> None:
+    """busybox, kmod and kexec from an unpacked root."""
+    add_busybox(layout, root / "bin" / "busybox", APPLETS)
+    layout.add_file("kexec", "usr/sbin/kexec", root / "sbin" / "kexec")
+    layout.add_file("kmod", "usr/bin/kmod", root / "bin" / "kmod")
+    for name in KMOD_NAMES:
+        # The kernel itself asks for /sbin/modprobe (CONFIG_MODPROBE_PATH).
+        layout.add("kmod", symlink(f"usr/sbin/{name}", "../bin/kmod"))
+
+
+def add_libraries(layout: Layout, root: Path, architecture: Architecture, agent: Path) -> None:
+    """The shared libraries that the loader's programs and the agent need from outside the agent's own folder.
+
+    What the agent has brought along is linked, not copied: libcrypto alone is 4.5 MB.
+    """
+    bundle = agent / "_internal"
+    folders = [root / top / architecture.triplet for top in ("lib", "usr/lib")]
+    opened = [folder / name for folder in folders for name in OPENED_LIBRARIES if (folder / name).exists()]
+    programs = [root / "bin" / "busybox", root / "sbin" / "kexec", root / "bin" / "kmod", agent / "bootpilot-agent", *opened]
+    wanted = needed_libraries(programs, folders) | {path.name: path for path in opened}
+    frozen = [path for path in sorted(bundle.rglob("*")) if is_elf(path)]
+    of_agent = needed_libraries(frozen, [bundle, *folders])
+    wanted |= {soname: path for soname, path in of_agent.items() if bundle not in path.parents}
+    for soname, path in sorted(wanted.items()):
+        _add_library(layout, architecture, soname, path, bundle)
+
+
+def _add_library(layout: Layout, architecture: Architecture, soname: str, path: Path, bundle: Path) -> None:
+    if soname == Path(architecture.dynamic_loader).name:
+        place = architecture.dynamic_loader
+        layout.add_file("C library", f"usr/{place}" if place.startswith("lib/") else place, path)
+        return
+    place = f"usr/lib/{architecture.triplet}/{soname}"
+    twin = bundle / soname
+    if twin.is_file() and twin.read_bytes() == path.read_bytes():
+        layout.add("libraries", symlink(place, f"/opt/bootpilot/_internal/{soname}"))
+    else:
+        layout.add_file("C library" if soname.startswith(("libc.", "libm.")) else "libraries", place, path)

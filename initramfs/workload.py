@@ -1,0 +1,30 @@
+"""The content of the RAM workload's initrd: what goes where. Starts nothing and writes nothing."""
+
+from pathlib import Path
+
+from bootpilot_agent.cpio import character_device, regular
+from initramfs.kernel import BUSYBOX_INDEXES, Kernel
+from initramfs.layout import Layout, merged_usr
+from initramfs.loader import LAST_ENTRY, add_modules
+from initramfs.programs import add_busybox
+
+FILES = Path(__file__).with_name("workload")
+APPLETS = """
+    [ ash awk cat chmod chroot clear cp cttyhack cut date dd df dirname dmesg du echo env false find free grep halt head hexdump
+    hostname httpd id ifconfig ip kill killall less ln ls md5sum mkdir mknod modprobe more mount mv nc netstat nproc nslookup
+    ping ping6 poweroff printf ps pwd readlink realpath reboot rm rmdir route sed seq setsid sh sha256sum sleep sort stat
+    sync sysctl tail test time timeout top touch tr true udhcpc umount uname uniq uptime vi wc wget which xargs yes
+"""
+
+
+def workload_layout(root: Path, kernel: Kernel, modules: Path) -> Layout:
+    """Everything in the workload's initrd. `root`: unpacked static busybox; `modules`: staged with indexes."""
+    layout = Layout()
+    for entry in merged_usr():
+        layout.add("init", entry)
+    layout.add("init", character_device("dev/console", 5, 1))
+    layout.add_tree("init", "", FILES)
+    layout.add("init", regular(LAST_ENTRY, b""))
+    add_busybox(layout, root / "bin" / "busybox", APPLETS)
+    add_modules(layout, modules, kernel.version, BUSYBOX_INDEXES)
+    return layout
