@@ -62,6 +62,10 @@ class ServerError(AgentError):
         self.retry_after_s = retry_after_s
 
 
+class QuestionRefusedError(ServerError):
+    """409: this nonce was used, or its plan has expired, or the boot's token is wrong; ask anew."""
+
+
 class PlanError(AgentError):
     """The plan is malformed, of another version, for somebody else, or asks for what this agent cannot or must not do."""
 

@@ -37,10 +37,18 @@ FORMATS = (
     Format("gzip file", 0, b"\x1f\x8b", "", _UNPACK),
     Format("zstd file", 0, b"\x28\xb5\x2f\xfd", "", _UNPACK),
     Format("xz file", 0, b"\xfd7zXZ\0", "", _UNPACK),
-    Format("U-Boot uImage", 0, b"\x27\x05\x19\x56", "", "strip its 64-byte header (dumpimage -p 0); kexec wants the bare {wanted}"),
+    Format(
+        "U-Boot uImage", 0, b"\x27\x05\x19\x56", "", "strip its 64-byte header; kexec wants the bare {wanted}"
+    ),
     Format("device tree or FIT image", 0, b"\xd0\x0d\xfe\xed", "", "take the kernel out of it; kexec wants the bare {wanted}"),
     Format("ELF file (vmlinux?)", 0, b"\x7fELF", "", "use the file that the kernel package installs under /boot, a {wanted}"),
-    Format("EFI program (a unified kernel image?)", 0, b"MZ", "", "take the .linux section out of it; kexec wants the bare {wanted}"),
+    Format(
+        "EFI program (a unified kernel image?)",
+        0,
+        b"MZ",
+        "",
+        "take the .linux section out of it; kexec wants the bare {wanted}",
+    ),
 )
 WANTED = {row.arch: row.name for row in FORMATS if row.arch}
 
@@ -83,13 +91,15 @@ def _bzimage_sizes(head: bytes) -> tuple[int, int]:
     """(bytes the file must have, bytes in memory)."""
     setup_sectors = head[0x1F1] or 4
     paragraphs, boot_flag = struct.unpack_from("<I6xH", head, 0x1F4)
-    version, xloadflags, init_size = struct.unpack_from("<H", head, 0x206)[0], head[0x236], struct.unpack_from("<I", head, 0x260)[0]
+    version, xloadflags, init_size = (
+        struct.unpack_from("<H", head, 0x206)[0],
+        head[0x236],
+        struct.unpack_from("<I", head, 0x260)[0],
+    )
     # kexec-tools starts a 64-bit kernel by its 64-bit entry only with boot protocol 2.12 (kexec/arch/x86_64/kexec-bzImage64.c).
     if boot_flag != 0xAA55 or version < 0x020C or not xloadflags & 1:
-        raise PlanError(
-            f"kernel: amd64 bzImage expected, got an x86 kernel without 64-bit entry (boot protocol {version >> 8}.{version & 255})",
-            _OTHER_CPU,
-        )
+        protocol = f"{version >> 8}.{version & 255}"
+        raise PlanError(f"kernel: amd64 bzImage expected, got one without 64-bit entry (boot protocol {protocol})", _OTHER_CPU)
     # syssize counts 16-byte units rounded up, plus a checksum that newer kernels leave out.
     return (setup_sectors + 1) * 512 + max(paragraphs * 16 - 20, 0), init_size
 
@@ -102,7 +112,7 @@ def _arm64_sizes(head: bytes) -> tuple[int, int]:
 
 
 def _end_of_sections(head: bytes) -> int:
-    """Where the last section of the EFI stub's PE header ends: image_size counts .bss, so it does not tell the file's length."""
+    """Where the last section of the EFI stub's PE header ends; image_size counts .bss and so cannot tell the file's length."""
     pe_offset = struct.unpack_from("<I", head, 60)[0]
     if head[:2] != b"MZ" or head[pe_offset : pe_offset + 4] != b"PE\0\0":
         return 64

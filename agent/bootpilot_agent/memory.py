@@ -20,7 +20,7 @@ MEBIBYTE = 1 << 20
 OWN_FILES_BYTES = 64 * 1024
 # The tool itself, page tables, and the pages that the kernel never lends out even when MemAvailable counts them.
 LOADING_RESERVE_BYTES = 12 * MEBIBYTE
-# What a Debian kernel needs beside its image and its files before its first program runs (page structures, slabs, per-CPU areas).
+# What a Debian kernel needs beside its image and files before its first program runs: page structures, slabs, per-CPU areas.
 STARTING_RESERVE_BYTES = 24 * MEBIBYTE
 # A plan that does not say how much an initrd unpacks to: xz and zstd initrds of Debian come out 2.5 to 3.5 times as large.
 UNPACKING_GUESS = 3
@@ -28,7 +28,7 @@ UNPACKING_GUESS = 3
 
 @dataclass(frozen=True)
 class KernelMemory:
-    """How many times a kernel's own size is allocated for it while kexec loads it, and while it starts; and is the initrd copied?"""
+    """How often a kernel's own size is allocated while kexec loads it and while it starts; does the tool copy the initrd?"""
 
     loading: float
     starting: float

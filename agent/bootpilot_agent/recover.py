@@ -1,6 +1,6 @@
-"""What follows a failed try: one table, from the family of the error to the next wait. No I/O here.
+"""What follows a failed try: one table, from the family of the error to the next wait. Sleeps and sends nothing itself.
 
-Nobody stands in front of 20 000 boards, so no row ever says "give up"; what only a person can mend is just asked for less often.
+Nobody stands in front of 20 000 boards, so no row says "give up"; what only a person can mend is just asked for less often.
 """
 
 from dataclasses import dataclass

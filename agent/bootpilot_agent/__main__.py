@@ -1,0 +1,82 @@
+"""The agent's command line: builds the real devices and boots for ever. The only place that ends the process.
+
+bootpilot-agent              boot; comes back only with `bootpilot.shell` on the kernel command line
+bootpilot-agent --version
+bootpilot-agent --self-test  is everything here that a boot needs? Exit code 0 or 1
+"""
+
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from bootpilot_agent import __version__
+from bootpilot_agent.card import find_card
+from bootpilot_agent.console import CONSOLE
+from bootpilot_agent.devices import Devices
+from bootpilot_agent.drivers import Coldplug
+from bootpilot_agent.edges import BoardEdges
+from bootpilot_agent.main import keep_booting
+from bootpilot_agent.network import Network
+from bootpilot_agent.report import Build, read_build
+from bootpilot_agent.run import run
+from bootpilot_agent.watchdog import Watchdog
+
+# In the root file system, which is all memory; /run and /tmp may be limited to half of it.
+PAYLOAD_FOLDER = Path("/payload")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code; see errors.py for the failures' own."""
+    chosen = sys.argv[1:] if arguments is None else arguments
+    if chosen == ["--version"]:
+        print(f"bootpilot-agent {__version__}")
+        return 0
+    if chosen == ["--self-test"]:
+        from bootpilot_agent.self_test import self_test
+
+        return self_test()
+    if chosen:
+        print((__doc__ or "").partition("\n\n")[2], file=sys.stderr)
+        return 64
+    return boot_this_board()
+
+
+def boot_this_board() -> int:
+    """Comes back only where a shell is wanted."""
+    # requests warns at import that it can guess no encodings; nothing here has any to guess.
+    warnings.simplefilter("ignore")
+    build = read_build()
+    prepare_process(build)
+    CONSOLE.banner(f"Bootpilot agent {build.agent_version} ({build.arch}, build {build.build_id})")
+    coldplug = Coldplug()
+    devices = Devices(
+        root=Path("/"),
+        folder=PAYLOAD_FOLDER,
+        console=CONSOLE,
+        drivers=coldplug,
+        network=Network(build.arch, coldplug=coldplug),
+        find_card=find_card,
+        open_watchdog=Watchdog.open,
+        run=run,
+        sync=os.sync,
+    )
+    return keep_booting(BoardEdges(devices, build))
+
+
+def prepare_process(build: Build) -> None:
+    """Never the first to die when memory is short, and a clock that is at least not before this agent was built.
+
+    -999 and not -1000: children inherit it, and kexec, which is bigger, must be the one that the kernel picks.
+    """
+    try:
+        Path("/proc/self/oom_score_adj").write_text("-999")
+        if time.time() < build.built_unix_s:
+            time.clock_settime(time.CLOCK_REALTIME, build.built_unix_s)
+    except OSError as error:
+        CONSOLE.say(f"agent: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Everything that is said to boot servers in one run of the agent: the search, the question, the download, the events.
+
+Imported late, in the background, while DHCP is under way: the HTTP library takes longest of all imports.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from bootpilot_agent.boot_note import BootNote
+from bootpilot_agent.console import Console, Progress
+from bootpilot_agent.deadline import Chance, Deadline
+from bootpilot_agent.devices import Devices
+from bootpilot_agent.errors import QuestionRefusedError, ServerError, TransportError
+from bootpilot_agent.fetch import Fetcher
+from bootpilot_agent.journal import Journal
+from bootpilot_agent.payload import Payload, assemble
+from bootpilot_agent.plan import Artifact, BootPayload, Lease, Plan
+from bootpilot_agent.plan_client import PlanClient, server_error
+from bootpilot_agent.report import Board, Boot, make_report
+from bootpilot_agent.servers import Found, Search
+from bootpilot_agent.settings import Settings
+from bootpilot_agent.transport import CA_BUNDLE, Transport
+from bootpilot_agent.trust import check_plan
+
+EVENTS_S = 5.0
+# The same question with a new nonce, then a new boot: more refusals than that are no accident.
+QUESTIONS = 3
+
+
+class Conversations:
+    """With all servers: starts one conversation for each try, and first with those that did not fail the last time."""
+
+    def __init__(self, settings: Settings, devices: Devices) -> None:
+        self._settings = settings
+        self._devices = devices
+        self._search = Search(settings, pin_ca(settings, devices.folder), devices.console.say, devices.chance)
+        self._last: Conversation | None = None
+
+    def find(self, board: Board, idle: Callable[[float], object], deadline: Deadline) -> "Conversation":
+        """Raises NetworkError when no server answers in time."""
+        if self._last is not None:  # there is another try, so this one failed
+            self._search.blame(self._last.found.way)
+            self._last.found.transport.close()
+        found = self._search.find(self._devices.network.candidates, idle, deadline)
+        self._last = Conversation(found, self._settings, board, self._devices.console, self._devices.chance)
+        return self._last
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """With one server that answered."""
+
+    found: Found
+    settings: Settings
+    board: Board
+    console: Console
+    chance: Chance
+
+    @property
+    def lease(self) -> Lease:
+        return self.found.way.candidate.lease
+
+    def ask_plan(self, boot: Boot) -> Plan:
+        """One plan that this agent may carry out, with a fresh nonce. Raises ServerError, PlanError, NetworkError."""
+        client = PlanClient(self.found.transport, self.found.way.server, self.board.build.arch, self.console.say, self.chance)
+        for attempt in range(QUESTIONS):
+            report = make_report(self.board, self.lease, boot)
+            try:
+                plan = client.ask(report, boot.token)
+            except QuestionRefusedError as error:
+                self.console.say(f"{error.message}; asking anew")
+                if attempt:
+                    boot.renew()
+                continue
+            check_plan(plan, report, self.found.way.source, self.settings.trust_dhcp)
+            boot.token, boot.last_attempt = plan.token, None
+            return plan
+        raise ServerError(
+            f"the server refused {QUESTIONS} questions in a row (HTTP 409)", "see the server's log for this board"
+        )
+
+    def open_journal(self, journal: Journal, plan: Plan) -> None:
+        """From now on the journal can send, over a connection of its own."""
+        journal.open(EventSender(Transport(self.found.transport.route), self.found.way.server, plan.boot_id, plan.token))
+
+    def fetch_payload(self, plan: Plan, boot: BootPayload, note: BootNote, folder: Path, journal: Journal) -> Payload:
+        """All artifacts of a `boot` plan, verified and laid out. Raises FetchError, VerifyError."""
+        deadline = Deadline.after(plan.fetch_deadline_s)
+        fetcher = Fetcher(self.found.transport, self.found.way.server, plan.token, deadline, self.console.say, self.chance)
+        downloads = _Downloads(fetcher, journal, self.console, boot_bytes(boot))
+        return assemble(boot, note, folder, downloads.fetch)
+
+
+@dataclass
+class _Downloads:
+    """Fetches one artifact after the other and tells console and server how far the whole is."""
+
+    fetcher: Fetcher
+    journal: Journal
+    console: Console
+    total_bytes: int
+    earlier_bytes: int = 0
+
+    def fetch(self, artifact: Artifact, file: BinaryIO, what: str) -> None:
+        progress = Progress(what, artifact.size_bytes, self.console)
+
+        def on_bytes(done_bytes: int) -> None:
+            progress.update(done_bytes)
+            self.journal.progress(self.earlier_bytes + done_bytes, self.total_bytes)
+
+        self.fetcher.on_bytes = on_bytes
+        self.fetcher.fetch(artifact, file, what)
+        progress.finish(artifact.size_bytes)
+        self.earlier_bytes += artifact.size_bytes
+
+
+def pin_ca(settings: Settings, folder: Path) -> str:
+    """The CA file for https: the one from the card if it has one (then no public CA counts), else the public ones."""
+    if not settings.ca:
+        return CA_BUNDLE
+    path = folder.with_name("pinned-ca.pem")
+    path.write_text(settings.ca, encoding="ascii")
+    return str(path)
+
+
+def boot_bytes(boot: BootPayload) -> int:
+    """Everything that a plan has fetched."""
+    artifacts = [boot.kernel, *boot.initrds, *([boot.dtb] if boot.dtb else []), *(file.artifact for file in boot.files)]
+    return sum(artifact.size_bytes for artifact in artifacts)
+
+
+@dataclass(frozen=True)
+class EventSender:
+    """Delivers the journal's events and the log of one boot. Raises TransportError, or ServerError for what is refused."""
+
+    transport: Transport
+    server: str
+    boot_id: str
+    token: str
+
+    def send_events(self, body: bytes) -> None:
+        self._post("events", "application/json", body)
+
+    def send_log(self, text: bytes) -> None:
+        self._post("log?source=agent&offset=0", "text/plain; charset=utf-8", text)
+
+    def _post(self, what: str, kind: str, body: bytes) -> None:
+        answer = self.transport.ask(
+            "POST",
+            f"{self.server}/v1/boots/{self.boot_id}/{what}",
+            deadline=Deadline.after(EVENTS_S),
+            headers={"Content-Type": kind, "Authorization": f"Bearer {self.token}"},
+            body=body,
+        )
+        if answer.status >= 500 or answer.status == 429:
+            raise TransportError(f"{what}: HTTP {answer.status}")
+        if answer.status >= 300:
+            raise server_error(answer)

@@ -1,0 +1,210 @@
+"""The steps of a boot as they act on a board, each out of the agent's own modules. main.py has their order.
+
+Remembers what the next try need not do again, and says on the console what a person in front of the board wants to know.
+"""
+
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bootpilot_agent import kexec, memory, payload, report, trust
+from bootpilot_agent.attention import Attention, Worker
+from bootpilot_agent.boot_note import EarlierNote, Origin, make_note, read_earlier_note
+from bootpilot_agent.card import Card
+from bootpilot_agent.deadline import Deadline, jittered
+from bootpilot_agent.devices import Devices
+from bootpilot_agent.errors import AgentError, CommandError
+from bootpilot_agent.events import EventName
+from bootpilot_agent.evidence import best_serial
+from bootpilot_agent.hardware import read_inventory
+from bootpilot_agent.identity import read_evidence
+from bootpilot_agent.journal import Journal
+from bootpilot_agent.kernel_image import check_kernel
+from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
+from bootpilot_agent.recover import Recovery
+from bootpilot_agent.report import Board, Boot, Build
+from bootpilot_agent.settings import Settings, merge, read_card, read_command_line
+
+if TYPE_CHECKING:
+    from bootpilot_agent.conversation import Conversation, Conversations
+
+# After so long without a server the try counts as failed: the console says so, and a shell can be had.
+SEARCH_S = 300.0
+CARD_S = 20.0
+FAILURE_FLUSH_S = 8.0
+HANDOVER_FLUSH_S = 4.0
+REBOOT_S = 60.0
+
+
+@dataclass
+class BoardEdges:
+    """main.Edges on the given devices."""
+
+    devices: Devices
+    build: Build
+    _attention: Attention = field(init=False)
+    _drivers_loaded: bool = False
+    _network_started: bool = False
+    _settings: Settings | None = None
+    _origin: Origin = field(init=False)
+    _late_import: "Worker[Conversations] | None" = None
+
+    def __post_init__(self) -> None:
+        self._attention = Attention(self.devices)
+        self._origin = Origin(None, EarlierNote(), self.build.build_id)
+
+    def say(self, text: str) -> None:
+        self.devices.console.say(text)
+
+    def chance(self) -> float:
+        return self.devices.chance()
+
+    def load_drivers(self) -> None:
+        if not self._drivers_loaded:
+            self.say(f"drivers: looked for {self.devices.drivers.start()} kinds of device")
+            self._drivers_loaded = True
+
+    def read_settings(self) -> Settings:
+        """Once: what the card says does not change while the agent runs."""
+        if self._settings is None:
+            command_line = read_command_line((self.devices.root / "proc/cmdline").read_text(errors="replace"))
+            earlier = read_earlier_note(self.devices.root)
+            card = self._find_card(merge(command_line)[0].card or earlier.card_partuuid)
+            self._origin = Origin(card, earlier, self.build.build_id)
+            self._settings, problems = merge(command_line, read_card(card.settings_text) if card else None)
+            for problem in problems:
+                self.say(str(problem))
+            watchdog = self.devices.open_watchdog(self._settings.watchdog_s)
+            self._attention.watch(watchdog)
+            self.say(f"watchdog: {watchdog.describe()}")
+        return self._settings
+
+    def read_board(self, settings: Settings) -> Board:
+        evidence = read_evidence(self.devices.root)
+        inventory = read_inventory(self.devices.root, self._origin.card)
+        serial = best_serial(evidence)
+        name = f"{serial.kind} {serial.value}" if serial else "nothing that names it"
+        self.say(f"board: {inventory.board.model or 'unknown model'}, {inventory.memory_bytes >> 20} MiB, {name}")
+        return Board(self.build, evidence, inventory, settings.simulated)
+
+    def start_network(self, settings: Settings, board: Board) -> None:
+        if not self._network_started:
+            self.devices.network.start(settings, board.evidence)
+            self._network_started = True
+            self._attention.network_started()
+            self._importing(settings)
+        for line in self.devices.network.describe():
+            self.say(line)
+
+    def find_server(self, settings: Settings, board: Board) -> "Conversation":
+        conversations = self._attention.attend_to(self._importing(settings))
+        conversation = conversations.find(board, self._attention.idle, Deadline.after(SEARCH_S))
+        self.devices.network.use(conversation.found.way.candidate)
+        self.say(f"boot server: {conversation.found.way}, named by {conversation.found.way.source}")
+        return conversation
+
+    def ask_plan(self, conversation: "Conversation", boot: Boot, journal: Journal) -> Plan:
+        if not report.entropy_ready():
+            self.say("waiting for the kernel's random numbers: a nonce must not be guessable")
+        plan = self._attention.attend(lambda: conversation.ask_plan(boot))
+        conversation.open_journal(journal, plan)
+        self.say(f"node {plan.node_id}, plan: {plan.action}" + (f" {plan.boot.profile}" if plan.boot else ""))
+        if plan.boot is not None:
+            self.say(trust.describe_trust(conversation.found.way.server, bool(conversation.settings.ca)))
+        return plan
+
+    def wait(self, wait: Wait) -> None:
+        self.say(f"the server says wait ({wait.reason}), asking again in {wait.retry_after_s} s: {wait.text}")
+        self._attention.sleep(jittered(wait.retry_after_s, self.devices.chance))
+
+    def check_fit(self, boot: BootPayload) -> None:
+        # What an earlier try left in memory would count as used.
+        kexec.unload(self.devices.run, self.devices.root)
+        payload.clear_folder(self.devices.folder)
+        memory.check_fit(boot, self.build.arch, memory.read_memory(self.devices.root))
+
+    def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> payload.Payload:
+        way = conversation.found.way
+        note = make_note(plan, way.server, way.candidate, conversation.settings, self._origin)
+        fetched = self._attention.attend(lambda: conversation.fetch_payload(plan, boot, note, self.devices.folder, journal))
+        check_kernel(fetched.kernel, self.build.arch)
+        return fetched
+
+    def load_kexec(self, loaded: payload.Payload, board: Board) -> None:
+        self.say(f"kexec: loading, with the command line: {loaded.command_line}")
+        capability = board.inventory.kexec
+        self._attention.attend(lambda: kexec.load(loaded, self.build.arch, capability, self.devices.run))
+        # The kernel has its own copy now.
+        payload.clear_folder(self.devices.folder)
+
+    def hand_over(self, plan: Plan, journal: Journal) -> None:
+        journal.add(EventName.HANDOVER)
+        transcript = self.devices.console.transcript()
+        if not self._attention.attend(lambda: journal.flush(HANDOVER_FLUSH_S, transcript)):
+            self.say("the server did not take the last events; going on without")
+        self.say("jumping into the payload's kernel")
+        self.devices.network.down()
+        self._attention.release_watchdog(plan.watchdog, self._settings.watchdog_s if self._settings else 0)
+
+    def jump(self) -> None:
+        kexec.jump(self.devices.run, self.devices.sync)
+
+    def reboot(self) -> None:
+        self._end(["reboot", "-f"])
+
+    def power_off(self) -> None:
+        self._end(["poweroff", "-f"])
+
+    def tell_failure(self, error: AgentError, journal: Journal) -> bool:
+        if type(error) is AgentError and error.__cause__ is not None:
+            self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
+        self.say(f"FAILED at {error}")
+        journal.add(EventName.FAILED, stage=error.stage, message=error.message[:2000], hint=error.hint[:2000])
+        transcript = self.devices.console.transcript()
+        return self._attention.attend(lambda: journal.flush(FAILURE_FLUSH_S, transcript))
+
+    def recover(self, recovery: Recovery) -> bool:
+        if self._settings is not None and self._settings.shell:
+            self.say("bootpilot.shell: a shell instead of the next try")
+            self._attention.release_watchdog(Watchdog.STOP, 0)
+            return False
+        self.say(f"{'reboot' if recovery.reboot else 'next try'} in {recovery.wait_s:.0f} s")
+        self._attention.sleep(recovery.wait_s)
+        if recovery.reboot:
+            try:
+                self.reboot()
+            except AgentError as error:
+                self.say(str(error))
+        return True
+
+    def _importing(self, settings: Settings) -> "Worker[Conversations]":
+        """The import of what speaks HTTP, under way since the first call."""
+        if self._late_import is None:
+            self._late_import = Worker(lambda: import_conversations(settings, self.devices))
+            self._late_import.start()
+        return self._late_import
+
+    def _find_card(self, partuuid: str) -> Card | None:
+        if not partuuid:
+            return None
+        card = self.devices.find_card(partuuid, wait_s=CARD_S, poll=self._attention.idle)
+        if card is None:
+            self.say(f"card: no partition with PARTUUID {partuuid} appeared; going on without its settings")
+        else:
+            self.say(f"card: {card.device} on {card.disk_path}" + (f": {card.problem}" if card.problem else ""))
+        return card
+
+    def _end(self, argv: list[str]) -> None:
+        """Off or over. Raises CommandError when the machine goes on."""
+        self.say(f"{argv[0]} now")
+        self.devices.network.down()
+        self.devices.sync()
+        done = self.devices.run(argv, timeout_s=REBOOT_S, check=False)
+        raise CommandError(f"{' '.join(argv)} came back (exit code {done.returncode}): {done.stderr.strip()}")
+
+
+def import_conversations(settings: Settings, devices: Devices) -> "Conversations":
+    """Import what speaks HTTP: on a small board that takes as long as everything before it."""
+    from bootpilot_agent.conversation import Conversations
+
+    return Conversations(settings, devices)

@@ -1,0 +1,135 @@
+"""Loads the payload with kexec-tools and jumps. Owns the kexec program; nothing here fetches or verifies.
+
+The command line is exactly the plan's: what is not in it, the console included, the next kernel does not get.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bootpilot_agent.errors import CommandError, KexecError, KexecReturnedError
+from bootpilot_agent.inventory import KexecCapability
+from bootpilot_agent.payload import Payload
+from bootpilot_agent.run import Completed
+
+# Under emulation, 80 MB take half a minute to be copied and checked.
+LOAD_S = 600.0
+JUMP_S = 60.0
+
+# The agent verified every byte a moment ago, so purgatory need not do it again. It runs with caches off on arm64, where
+# 40 MB take 20 to 43 s, and costs 3 s for 80 MB on amd64.
+_UNCHECKED = "-i"
+# kexec_load: Debian's arm kernels have no kexec_file_load, and on amd64 that call leaves the check in purgatory on.
+_LOAD_CALL = "-c"
+
+FLAGS = {
+    "amd64": (_LOAD_CALL, _UNCHECKED),
+    "arm64": (_LOAD_CALL, _UNCHECKED),
+    # kexec-tools takes TEXT_OFFSET for 0x8000 and puts the initrd right behind the size that the zImage states; Debian's armmp
+    # kernel has TEXT_OFFSET 0x208000 (ARCH_MESON) and unpacks itself over the initrd's first 2 MiB. 64 MiB is room for both.
+    "armhf": (_LOAD_CALL, "--image-size=0x4000000"),
+    "riscv64": (_LOAD_CALL,),
+}
+# A locked-down kernel only takes kernels that it can check itself.
+LOCKED_DOWN_FLAGS = {"amd64": ("-s",)}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """How kexec's own words translate."""
+
+    pattern: str
+    meaning: str
+    hint: str
+
+
+REFUSALS = (
+    Refusal(
+        "Invalid argument",
+        "the kernel cannot park its other CPUs, or takes this image for unusable (EINVAL)",
+        "loader entries of boards without PSCI need nr_cpus=1 on their command line",
+    ),
+    Refusal(
+        "Device or resource busy",
+        "CPUs are stuck in the running kernel, or another image is being loaded (EBUSY)",
+        "loader entries of boards with spin-table CPUs need nr_cpus=1 on their command line",
+    ),
+    Refusal(
+        "Operation not permitted",
+        "the running kernel forbids kexec (EPERM)",
+        "is it locked down (Secure Boot), or kernel.kexec_load_disabled set?",
+    ),
+    Refusal("Cannot allocate memory", "out of memory (ENOMEM)", "give this board a smaller kernel or initrd"),
+    Refusal(
+        "Cannot assign requested address|locate_hole|Could not find a free area",
+        "no free stretch of memory where the image must go (EADDRNOTAVAIL)",
+        "give this board a smaller initrd",
+    ),
+    Refusal(
+        "Function not implemented", "the running kernel has no kexec (ENOSYS)", "the loader needs a kernel with CONFIG_KEXEC"
+    ),
+    Refusal(
+        "Required key not available|Key was rejected",
+        "the image is not signed by a key that this kernel trusts",
+        "boot a signed kernel",
+    ),
+)
+
+
+class Run(Protocol):
+    """The subprocess door (run.py)."""
+
+    def __call__(self, argv: list[str], *, timeout_s: float, check: bool = True) -> Completed: ...
+
+
+def load_argv(payload: Payload, arch: str, lockdown: str) -> list[str]:
+    """The command that loads the payload. `lockdown` is the kernel's mode, "" or "none" when it is off."""
+    locked = lockdown not in ("", "none")
+    flags = LOCKED_DOWN_FLAGS.get(arch, FLAGS[arch]) if locked else FLAGS[arch]
+    dtb = [f"--dtb={payload.dtb}"] if payload.dtb else []
+    return [
+        "kexec",
+        "-l",
+        *flags,
+        f"--initrd={payload.initrd}",
+        *dtb,
+        f"--command-line={payload.command_line}",
+        str(payload.kernel),
+    ]
+
+
+def load(payload: Payload, arch: str, capability: KexecCapability, run: Run) -> None:
+    """Raises KexecError that says in plain words what the kernel did not like."""
+    done = run(load_argv(payload, arch, capability.lockdown), timeout_s=LOAD_S, check=False)
+    if done.returncode != 0:
+        raise explain(done.stderr)
+
+
+def explain(stderr: str) -> KexecError:
+    """kexec's error output -> an error for people; its own last words are kept."""
+    own_words = stderr.strip().splitlines()[-1] if stderr.strip() else "no error text"
+    for row in REFUSALS:
+        if re.search(row.pattern, stderr):
+            return KexecError(f"{row.meaning}: {own_words}", row.hint)
+    return KexecError(f"kexec did not load the payload: {own_words}")
+
+
+def unload(run: Run, root: Path = Path("/")) -> None:
+    """Free what an earlier try loaded; it holds as much memory as the payload has bytes."""
+    loaded = root / "sys/kernel/kexec_loaded"
+    if loaded.exists() and loaded.read_text().strip() == "1":
+        run(["kexec", "-u"], timeout_s=JUMP_S, check=False)
+
+
+def jump(run: Run, sync: Callable[[], None]) -> None:
+    """Into the next kernel. Always raises: who comes back here has failed."""
+    sync()
+    try:
+        done = run(["kexec", "-e"], timeout_s=JUMP_S, check=False)
+    except CommandError as error:
+        raise KexecReturnedError(f"kexec -e did not jump: {error.message}") from error
+    raise KexecReturnedError(
+        f"kexec -e came back: {done.stderr.strip() or 'no error text'}", "the board reboots into the loader"
+    )

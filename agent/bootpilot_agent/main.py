@@ -1,0 +1,102 @@
+"""The story of a boot on one screen, and the loop around it. Touches nothing itself: what acts on the world is in `Edges`."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from bootpilot_agent.errors import AgentError
+from bootpilot_agent.events import EventName
+from bootpilot_agent.journal import Journal
+from bootpilot_agent.payload import Payload
+from bootpilot_agent.plan import Action, BootPayload, LastAttempt, Plan, Wait
+from bootpilot_agent.recover import Recovery, recover
+from bootpilot_agent.report import Board, Boot, new_boot_id
+from bootpilot_agent.settings import Settings
+
+if TYPE_CHECKING:  # importing it takes long, so edges.py does that while DHCP is under way
+    from bootpilot_agent.conversation import Conversation
+
+FLUSH_S = 5.0
+
+
+class Edges(Protocol):
+    """The steps of a boot, as they act on the world. Each raises AgentError; doing one again after a failure is harmless."""
+
+    def load_drivers(self) -> None: ...
+    def read_settings(self) -> Settings: ...
+    def read_board(self, settings: Settings) -> Board: ...
+    def start_network(self, settings: Settings, board: Board) -> None: ...
+    def find_server(self, settings: Settings, board: Board) -> "Conversation": ...
+    def ask_plan(self, conversation: "Conversation", boot: Boot, journal: Journal) -> Plan: ...
+    def wait(self, wait: Wait) -> None: ...
+    def check_fit(self, payload: BootPayload) -> None: ...
+    def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> Payload: ...
+    def load_kexec(self, payload: Payload, board: Board) -> None: ...
+    def hand_over(self, plan: Plan, journal: Journal) -> None: ...
+    def jump(self) -> None: ...
+    def reboot(self) -> None: ...
+    def power_off(self) -> None: ...
+    def tell_failure(self, error: AgentError, journal: Journal) -> bool: ...
+    def recover(self, recovery: Recovery) -> bool: ...
+    def chance(self) -> float: ...
+
+
+def boot(edges: Edges, run: Boot, journal: Journal) -> None:
+    """One run, from the first driver to the payload. Raises AgentError, or does not come back at all."""
+    journal.add(EventName.STARTED)
+    edges.load_drivers()
+    settings = edges.read_settings()
+    board = edges.read_board(settings)
+    edges.start_network(settings, board)
+    conversation = edges.find_server(settings, board)
+    journal.add(EventName.NETWORK_UP, interface=conversation.lease.interface, address=conversation.lease.address)
+    plan = edges.ask_plan(conversation, run, journal)
+    journal.add(EventName.IDENTIFIED, node_id=plan.node_id)
+    while plan.wait is not None:
+        edges.wait(plan.wait)
+        plan = edges.ask_plan(conversation, run, journal)
+    journal.add(EventName.PLANNED, action=plan.action)
+    if plan.boot is None:
+        journal.flush(FLUSH_S)
+        return edges.power_off() if plan.action is Action.POWEROFF else edges.reboot()
+    edges.check_fit(plan.boot)
+    payload = edges.fetch_payload(conversation, plan, plan.boot, journal)
+    journal.add(EventName.FETCHED)
+    edges.load_kexec(payload, board)
+    journal.add(EventName.LOADED)
+    edges.hand_over(plan, journal)
+    return edges.jump()
+
+
+def keep_booting(edges: Edges) -> int:
+    """Try for ever. Comes back, with the last failure's exit code, only when `edges.recover` wants no further try."""
+    last_attempt: LastAttempt | None = None
+    failure = AgentError("")
+    failures = 0
+    while True:
+        run, journal = Boot(new_boot_id(), last_attempt), Journal()
+        before = failure
+        try:
+            boot(edges, run, journal)
+        except AgentError as error:
+            failure = error
+        except Exception as error:
+            failure = unexpected(error)
+        failures = failures + 1 if type(failure) is type(before) else 1
+        told = edges.tell_failure(failure, journal)
+        journal.close()
+        last_attempt = None if told else to_last_attempt(run, failure)
+        if not edges.recover(recover(failure, failures, edges.chance)):
+            return failure.exit_code
+
+
+def unexpected(error: Exception) -> AgentError:
+    """A fault of this program, as an error like the others; the traceback stays with it as its cause."""
+    failure = AgentError(
+        f"{type(error).__name__}: {error}", "a fault of the agent itself; please report it with the lines above"
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def to_last_attempt(run: Boot, failure: AgentError) -> LastAttempt:
+    """A failure that no server heard of, for the next report."""
+    return LastAttempt(run.boot_id, failure.stage, failure.message[:2000], failure.hint[:2000])

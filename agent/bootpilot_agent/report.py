@@ -1,0 +1,106 @@
+"""Makes the report: what this agent can, who the board is, how it is connected. Draws nonces, reads build.json and the time."""
+
+import json
+import os
+import platform
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootpilot_agent import __version__
+from bootpilot_agent.evidence import Evidence
+from bootpilot_agent.inventory import Inventory
+from bootpilot_agent.plan import LastAttempt, Lease, Report
+
+# Debian's names for what the kernel calls the machine; the fallback where no build.json says it.
+DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "riscv64": "riscv64"}
+
+_ALWAYS = ("boot", "wait", "reboot", "poweroff", "files", "dtb:running")
+# dtb:file where kexec-tools can hand a tree over; x86 kernels get none.
+FEATURES = {
+    "amd64": _ALWAYS,
+    "arm64": (*_ALWAYS, "dtb:file"),
+    "armhf": (*_ALWAYS, "dtb:file"),
+    "riscv64": (*_ALWAYS, "dtb:file"),
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """Which agent this is. `built_unix_s` is a time that has certainly passed: the floor for a clock without a battery."""
+
+    arch: str
+    agent_version: str
+    build_id: str
+    built_unix_s: int
+
+
+@dataclass(frozen=True)
+class Board:
+    """What stays the same for as long as the agent runs."""
+
+    build: Build
+    evidence: tuple[Evidence, ...]
+    inventory: Inventory
+    simulated: bool
+
+
+@dataclass
+class Boot:
+    """One run of the agent's loop as the server knows it: its id, and the token once a plan brought one."""
+
+    boot_id: str
+    last_attempt: LastAttempt | None = None
+    token: str = ""
+
+    def renew(self) -> None:
+        """The server does not know this boot any more: start another."""
+        self.boot_id, self.token = new_boot_id(), ""
+
+
+def read_build(root: Path = Path("/")) -> Build:
+    """/etc/bootpilot/build.json; outside a loader (tests, a developer's machine) what this Python says. Never raises."""
+    arch = DEBIAN_ARCHITECTURES.get(platform.machine(), "amd64")
+    try:
+        found = json.loads((root / "etc/bootpilot/build.json").read_text(encoding="utf-8"))
+        return Build(str(found["arch"]), str(found["agent_version"]), str(found["build_id"]), int(found["built_unix_s"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Build(arch, __version__, "unbuilt", 0)
+
+
+def new_boot_id() -> str:
+    """A random UUID for one run of the loop."""
+    return str(uuid.UUID(bytes=os.getrandom(16), version=4))
+
+
+def new_nonce() -> str:
+    """32 bytes from the kernel. Blocks while the kernel has no entropy yet: a nonce that can be guessed is none."""
+    return os.getrandom(32).hex()
+
+
+def entropy_ready() -> bool:
+    """False while getrandom(2) would block."""
+    try:
+        os.getrandom(1, os.GRND_NONBLOCK)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def make_report(board: Board, lease: Lease, boot: Boot) -> Report:
+    """One question, with a fresh nonce."""
+    return Report(
+        boot_id=boot.boot_id,
+        nonce=new_nonce(),
+        arch=board.build.arch,
+        agent_version=board.build.agent_version,
+        build_id=board.build.build_id,
+        features=FEATURES[board.build.arch],
+        evidence=board.evidence,
+        inventory=board.inventory,
+        lease=lease,
+        clock_unix_s=int(time.time()),
+        last_attempt=boot.last_attempt,
+        simulated=board.simulated,
+    )

@@ -1,0 +1,74 @@
+"""Is everything in this agent that a boot needs? Asked of a frozen agent after its build, where a gap costs nothing yet."""
+
+import importlib
+import pkgutil
+import socket
+import ssl
+
+import bootpilot_agent
+
+
+def self_test() -> int:
+    """Prints a line for each check; 0 if all hold, else 1."""
+    failures = 0
+    for name, check in CHECKS:
+        try:
+            print(f"{name}: {check()}")
+        except Exception as error:
+            failures += 1
+            print(f"{name}: FAILED: {type(error).__name__}: {error}")
+    print("ok" if not failures else f"{failures} of {len(CHECKS)} checks failed")
+    return 1 if failures else 0
+
+
+def _import_all() -> str:
+    names = [info.name for info in pkgutil.iter_modules(bootpilot_agent.__path__) if info.name != "__main__"]
+    for name in names:
+        importlib.import_module(f"bootpilot_agent.{name}")
+    if not names:
+        raise ImportError("the package lists no modules")
+    return f"{len(names)} modules"
+
+
+def _make_tls_context() -> str:
+    from bootpilot_agent.transport import CA_BUNDLE
+
+    context = ssl.create_default_context(cafile=CA_BUNDLE)
+    return f"{ssl.OPENSSL_VERSION}, {len(context.get_ca_certs())} public CAs"
+
+
+def _ask_libudev() -> str:
+    import pyudev
+
+    return f"pyudev {pyudev.__version__}, {sum(1 for _ in pyudev.Context().list_devices(subsystem='net'))} interfaces"
+
+
+def _ask_netifaces() -> str:
+    from bootpilot_agent.links import read_addresses
+
+    return f"addresses of lo: {', '.join(read_addresses('lo')) or 'none yet'}"
+
+
+def _start_threads() -> str:
+    # glibc opens libgcc_s.so.1 when a thread ends; without it the process aborts (SIGABRT).
+    from bootpilot_agent.attention import Worker
+
+    worker = Worker(lambda: "a thread came and went")
+    worker.start()
+    worker.join(10)
+    return worker.outcome()
+
+
+def _resolve_idna() -> str:
+    # The codec that the socket module loads for every host name.
+    return f"idna {socket.getaddrinfo('127.0.0.1', 80)[0][4][0]} {'boot.example'.encode('idna').decode()}"
+
+
+CHECKS = (
+    ("imports", _import_all),
+    ("tls", _make_tls_context),
+    ("udev", _ask_libudev),
+    ("netifaces", _ask_netifaces),
+    ("threads", _start_threads),
+    ("names", _resolve_idna),
+)

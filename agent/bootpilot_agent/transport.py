@@ -1,0 +1,264 @@
+"""HTTP over one interface. The only module that imports the HTTP library; imported late, because that takes a while.
+
+Owns the sockets. Never follows a redirect, never reads proxies, netrc or cookies, never unpacks a body, never keeps more than
+it was told to. Every request has a deadline that also ends a server that sends its headers one byte at a time.
+"""
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import certifi
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from bootpilot_agent import __version__
+from bootpilot_agent.deadline import Deadline
+from bootpilot_agent.errors import NetworkError, TransportError
+from bootpilot_agent.fields import MAX_BODY_BYTES
+from bootpilot_agent.resolver import resolve
+
+CONNECT_S = 10.0
+READ_S = 30.0
+CHUNK_BYTES = 256 * 1024
+CA_BUNDLE = certifi.where()
+
+# A header that does not parse is worth a line to developers, none to a person at the console.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way out: the interface that sockets are bound to ("" for any), its name servers, and the CA file for https."""
+
+    interface: str = ""
+    nameservers: tuple[str, ...] = ()
+    ca_file: str = CA_BUNDLE
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole, small answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """One keep-alive connection for each server. Used by one thread at a time."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self._deadline = Deadline.after(0)
+        self._socket: socket.socket | None = None
+        self._adapter = _Adapter(self)
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        deadline: Deadline,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limit_bytes: int = MAX_BODY_BYTES,
+    ) -> Answer:
+        """Send and read the whole answer. Raises TransportError, also for an answer of more than `limit_bytes`."""
+        with self.stream(method, url, deadline=deadline, headers=headers, body=body) as stream:
+            kept = bytearray()
+            while chunk := stream.read(limit_bytes + 1 - len(kept)):
+                kept += chunk
+                if len(kept) > limit_bytes:
+                    raise TransportError(f"{url}: answer of more than {limit_bytes} bytes")
+            return Answer(stream.status, stream.headers, bytes(kept))
+
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        deadline: Deadline,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        read_s: float = READ_S,
+    ) -> Iterator["Stream"]:
+        """Send and give the answer to be read piece by piece, with at most `read_s` of silence. Raises TransportError."""
+        self._deadline = deadline
+        cutter = threading.Timer(deadline.remaining_s(), self._cut)
+        cutter.daemon = True
+        cutter.start()
+        try:
+            with _told(url, deadline):
+                request = requests.Request(method, url, headers={**_HEADERS, **(headers or {})}, data=body).prepare()
+                timeout = (min(CONNECT_S, deadline.remaining_s() or 0.001), read_s)
+                response = self._adapter.send(request, stream=True, timeout=timeout, verify=self.route.ca_file)
+            try:
+                yield Stream(response, url, deadline)
+            finally:
+                self._finish(response)
+        finally:
+            cutter.cancel()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._adapter.close()
+
+    def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
+        """A connection to one of the host's addresses over the route's interface. Raises TransportError."""
+        failures = []
+        for address in self._resolve(host.strip("[]"), timeout_s):
+            try:
+                return _connect(address, port, self.route.interface, min(timeout_s, self._deadline.remaining_s() or 0.001))
+            except OSError as error:
+                failures.append(f"{address}: {_reason(error)}")
+        raise TransportError(f"{host} port {port}: " + ", ".join(failures))
+
+    def watch(self, connection: HTTPConnection) -> None:
+        """Remember the socket that the deadline has to cut."""
+        self._socket = connection.sock
+
+    def _resolve(self, host: str, timeout_s: float) -> list[str]:
+        try:
+            return resolve(host, self.route.nameservers, self.route.interface, timeout_s)
+        except NetworkError as error:
+            raise TransportError(error.message, error.hint) from error
+
+    def _finish(self, response: requests.Response) -> None:
+        # A body that was not read to its end must not be drained: it may have none.
+        if response.raw.isclosed():
+            response.raw.release_conn()
+        else:
+            response.raw.close()
+
+    def _cut(self) -> None:
+        try:
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+class Stream:
+    """An answer whose body is read piece by piece, as it came over the wire."""
+
+    def __init__(self, response: requests.Response, url: str, deadline: Deadline) -> None:
+        self.status = response.status_code
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self._raw = response.raw
+        self._url = url
+        self._deadline = deadline
+
+    def read(self, most_bytes: int = CHUNK_BYTES) -> bytes:
+        """What has arrived, at least one byte; b"" at the end of the body. Raises TransportError, also for a body cut short."""
+        with _told(self._url, self._deadline):
+            if self._deadline.passed():
+                raise TransportError(f"{self._url}: not finished in time")
+            chunk: bytes = self._raw.read1(min(most_bytes, CHUNK_BYTES), decode_content=False)
+            return chunk
+
+
+_HEADERS = {
+    "User-Agent": f"bootpilot-agent/{__version__}",
+    # Digests and sizes in a plan are those of the file itself; what unpacks to more is never unpacked.
+    "Accept-Encoding": "identity",
+}
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter with connections that are bound to an interface and resolve names with its name servers."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        super().__init__(pool_connections=8, pool_maxsize=1)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **options)
+        self.poolmanager.pool_classes_by_scheme = _pool_classes(self._transport)
+
+
+def _pool_classes(transport: Transport) -> dict[str, type[HTTPConnectionPool]]:
+    class Bound(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return transport.connect(self.host, self.port, float(self.timeout or CONNECT_S))
+
+        def connect(self) -> None:
+            super().connect()
+            transport.watch(self)
+
+    class BoundTls(Bound, HTTPSConnection):
+        pass
+
+    class BoundPool(HTTPConnectionPool):
+        ConnectionCls = Bound
+
+    class BoundTlsPool(HTTPSConnectionPool):
+        ConnectionCls = BoundTls
+
+    return {"http": BoundPool, "https": BoundTlsPool}
+
+
+def _connect(address: str, port: int, interface: str, timeout_s: float) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.settimeout(timeout_s)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if interface:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        bound.connect(socket.getaddrinfo(address, port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)[0][4])
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+@contextmanager
+def _told(url: str, deadline: Deadline) -> Iterator[None]:
+    """Every way in which the HTTP library fails -> TransportError with the innermost reason."""
+    try:
+        yield
+    except TransportError:
+        raise
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        late = "not finished in time: " if deadline.passed() else ""
+        raise TransportError(f"{url}: {late}{_reason(error)}", _hint(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in a few words."""
+    cause = _innermost(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"certificate: {cause.verify_message}"
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return str(cause) or type(cause).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Follows `reason` and the arguments of the wrappers of requests and urllib3, which bury the cause."""
+    for inner in (getattr(error, "reason", None), *error.args):
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return error
+
+
+def _hint(error: BaseException) -> str:
+    cause = _innermost(error)
+    if not isinstance(cause, ssl.SSLCertVerificationError):
+        return ""
+    # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of <openssl/x509_vfy.h>.
+    if cause.verify_code in (9, 10):
+        return "compare the certificate's dates with this board's clock; a board without a battery starts in the past"
+    return "put the CA's certificate on the card as `ca` in bootpilot.txt; an unverified server is never used"

@@ -1,0 +1,64 @@
+"""The one place that answers "do I carry out this plan?". No I/O here.
+
+Plans are not signed yet: what holds is that the plan answers our own fresh question, asks for nothing this agent does not
+know, and writes no disk on the word of a server that only DHCP named. Signatures over the plan's exact bytes will be checked
+here, before anything else.
+"""
+
+from urllib.parse import urlsplit
+
+from bootpilot_agent.errors import PlanError
+from bootpilot_agent.plan import Action, DtbPolicy, Plan, Report
+from bootpilot_agent.settings import DHCP
+
+UNSIGNED_HTTPS = "The plan is not signed; the server is known by its certificate."
+UNSIGNED_HTTP = "The plan is not signed and came over plain HTTP: whoever controls this network decides what runs here."
+
+
+def check_plan(plan: Plan, report: Report, server_source: str, trust_dhcp: bool) -> None:
+    """Raises PlanError that names the rule the plan breaks."""
+    if plan.nonce != report.nonce or plan.boot_id != report.boot_id:
+        raise PlanError(
+            "the plan answers another question than ours (nonce or boot_id differ)", "a cache or a replayed answer?"
+        )
+    unknown = [feature for feature in needed_features(plan) if feature not in report.features]
+    if unknown:
+        raise PlanError(
+            f"the plan requires {', '.join(unknown)}; this agent can {', '.join(report.features)}",
+            "renew the loader on the card, or give this board another profile",
+        )
+    if plan.writes_disk and server_source == DHCP and not trust_dhcp:
+        raise PlanError(
+            "the plan writes a disk, and only DHCP named the server",
+            "name the server as `server` in bootpilot.txt, or set `trust_dhcp = true` there",
+        )
+
+
+def needed_features(plan: Plan) -> list[str]:
+    """What an agent must be able to do to carry out this plan: its action, its device tree policy, and what it says itself."""
+    needed = [str(plan.action), *plan.requires]
+    if plan.action is Action.BOOT and plan.boot is not None and plan.boot.dtb_policy is DtbPolicy.FILE:
+        needed.append("dtb:file")
+    return list(dict.fromkeys(needed))
+
+
+def token_belongs(url: str, server: str) -> bool:
+    """May the token go to this URL? Only to the boot server's own /v1/, by scheme, host, port and path."""
+    there, own = urlsplit(url), urlsplit(server)
+    same = (there.scheme, there.hostname, _port(there.scheme, there.port)) == (
+        own.scheme,
+        own.hostname,
+        _port(own.scheme, own.port),
+    )
+    return same and there.path.startswith(f"{own.path.rstrip('/')}/v1/") and "/../" not in there.path
+
+
+def describe_trust(server: str, pinned: bool) -> str:
+    """What a person at the console must know about how far this boot can be trusted."""
+    if urlsplit(server).scheme != "https":
+        return UNSIGNED_HTTP
+    return UNSIGNED_HTTPS if pinned else UNSIGNED_HTTPS + " Any public CA may vouch for it: none is pinned on the card."
+
+
+def _port(scheme: str, port: int | None) -> int:
+    return port or (443 if scheme == "https" else 80)
