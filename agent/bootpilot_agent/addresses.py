@@ -1,15 +1,54 @@
 """Who a board says it is to the network: DHCP client-id, vendor and user class, and a stable MAC. No I/O here."""
 
+import hashlib
 from collections.abc import Sequence
 
-from bootpilot_agent.evidence import Evidence
+from bootpilot_agent.evidence import Evidence, EvidenceKind, best_serial
+
+# RFC 2132, 9.14: type 0 is an identifier that is no hardware address; 1 is Ethernet (RFC 1700) before a MAC.
+TYPE_TEXT = b"\x00"
+TYPE_ETHERNET = b"\x01"
+MAX_SERIAL_BYTES = 64
+USER_CLASS = "bootpilot"
 
 
 def client_id(evidence: Sequence[Evidence], index: int, mac: str) -> bytes:
-    """The value of option 61 for the interface started as number `index`, with the type byte first."""
-    raise NotImplementedError
+    """The value of option 61 for the interface started as number `index`, with the type byte first.
+
+    The first interface has the board's bare serial, others a suffix, so that two interfaces on one network do not share a
+    lease. A board named by nothing better than a MAC sends that interface's own, as every other DHCP client does: then the
+    payload keeps the address whether or not it knows of client-ids.
+    """
+    serial = best_serial(tuple(evidence))
+    if serial is None or serial.kind is EvidenceKind.MAC:
+        return TYPE_ETHERNET + bytes.fromhex(mac.replace(":", ""))
+    suffix = f"-{index}" if index else ""
+    return TYPE_TEXT + _short(serial.value) + suffix.encode()
+
+
+def _short(serial: str) -> bytes:
+    raw = serial.encode()
+    plain = len(raw) <= MAX_SERIAL_BYTES and serial.isascii() and serial.isprintable()
+    return raw if plain else hashlib.sha256(raw).hexdigest().encode()
 
 
 def stable_mac(evidence: Sequence[Evidence], nic_path: str) -> str | None:
-    """A locally administered MAC (02:...) that is the same at every boot; None if nothing names this board."""
-    raise NotImplementedError
+    """A locally administered MAC (02:...) that is the same at every boot; None if nothing names this board.
+
+    Made from the best serial and the place of the interface, for interfaces whose own MAC is random.
+    """
+    serial = best_serial(tuple(evidence))
+    if serial is None:
+        return None
+    digest = hashlib.sha256(f"{serial.value}\0{nic_path}".encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
+
+
+def vendor_class(arch: str) -> str:
+    """Option 60: lets a DHCP server tell this agent from what else runs on the board."""
+    return f"bootpilot:{arch}"
+
+
+def user_class() -> bytes:
+    """Option 77: one class with its length before it (RFC 3004, section 4)."""
+    return bytes([len(USER_CLASS)]) + USER_CLASS.encode()

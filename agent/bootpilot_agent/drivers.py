@@ -75,7 +75,7 @@ class Coldplug:
 
     def fileno(self) -> int:
         """Readable when a device came or went."""
-        return self._monitor.fileno()
+        return int(self._monitor.fileno())
 
     def poll(self, timeout_s: float = 0.0) -> int:
         """Wait up to `timeout_s` for a new device, load drivers for all that came; returns the number of modaliases tried."""

@@ -18,6 +18,8 @@ ALLOWED_ENVIRONMENT = ("PATH", "HOME", "TERM", "TMPDIR")
 DEFAULT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ERROR_TAIL_CHARACTERS = 2000
 
+Process = subprocess.Popen[bytes]
+
 
 @dataclass(frozen=True)
 class Completed:
@@ -52,9 +54,7 @@ def run(argv: Sequence[str], *, timeout_s: float, check: bool = True, extra: Map
     return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
-def spawn(
-    argv: Sequence[str], *, extra: Mapping[str, str] | None = None, output: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
+def spawn(argv: Sequence[str], *, extra: Mapping[str, str] | None = None, output: int = subprocess.DEVNULL) -> Process:
     """Start a program that goes on by itself; the caller ends and reaps it. `output` is a descriptor for stdout and stderr.
 
     Raises CommandError if it cannot be started.

@@ -1,31 +1,159 @@
-"""The hardware watchdog: reboots the board when the agent hangs. Owns /dev/watchdog and the thread that feeds it."""
+"""The hardware watchdog: reboots the board when the agent hangs. Owns /dev/watchdog0 and the thread that feeds it.
 
+Only the main loop's `beat()` keeps it fed: the thread feeds the device while beats are recent, and leaves off when they stop.
+"""
+
+import fcntl
+import struct
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+from bootpilot_agent import sysfs
+from bootpilot_agent.console import say
+
+NAME = "watchdog0"
+# linux/watchdog.h; the same numbers on x86, ARM and RISC-V.
+WDIOC_KEEPALIVE = 0x80045705
+WDIOC_SETTIMEOUT = 0xC0045706
+WDIOC_GETTIMEOUT = 0x80045707
+MAGIC_CLOSE = b"V"
+
+# Watchdogs that, once started, run until the next reset: identity as in /sys/class/watchdog/*/identity -> why.
+# They are opened only when a plan says that its payload feeds them.
+UNSTOPPABLE = {
+    "imx2+ watchdog": "i.MX: WDE can be set once and not cleared (i.MX53 reference manual, WDOG_WCR; imx2_wdt has no stop)",
+    "Synopsys DesignWare Watchdog": "stops only where the board wires its reset line to the driver (dw_wdt_stop)",
+}
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What /sys tells of a watchdog without opening it; opening starts it. `reason` says why it cannot be stopped, if so."""
+
+    identity: str
+    reason: str
+
+    @property
+    def is_stoppable(self) -> bool:
+        return not self.reason
+
+
+def read_chip(root: Path = Path("/")) -> Chip | None:
+    """The first watchdog, None if there is none."""
+    folder = root / "sys/class/watchdog" / NAME
+    if not (root / "dev" / NAME).exists():
+        return None
+    identity = sysfs.read_text(folder / "identity")
+    nowayout = "set never to stop (nowayout)" if sysfs.read_number(folder / "nowayout") else ""
+    return Chip(identity or "unknown", UNSTOPPABLE.get(identity, nowayout))
+
+
+class Beats:
+    """When the main loop was last alive, and whether that is recent enough to feed the watchdog. Clock passed in."""
+
+    def __init__(self, limit_s: float, now_s: float) -> None:
+        self._limit_s = limit_s
+        self._last_s = now_s
+
+    def beat(self, now_s: float) -> None:
+        self._last_s = now_s
+
+    def is_alive(self, now_s: float) -> bool:
+        return now_s - self._last_s < self._limit_s
 
 
 class Watchdog:
-    """Feeds the device only while `beat()` was called recently. An object without a device does nothing in all methods."""
+    """Without a device, and before `start()`, all methods do nothing. None of them raises."""
+
+    def __init__(self, chip: Chip | None, timeout_s: int, root: Path = Path("/")) -> None:
+        self._chip = chip
+        self._timeout_s = timeout_s
+        self._root = root
+        self._device: BinaryIO | None = None
+        self._beats = Beats(timeout_s, time.monotonic())
+        self._end = threading.Event()
+        self._feeder: threading.Thread | None = None
 
     @classmethod
     def open(cls, timeout_s: int, *, keep_allowed: bool = False, root: Path = Path("/")) -> "Watchdog":
-        """Open and start it, if there is one that can be stopped again. `timeout_s` 0: no watchdog. Never raises.
-
-        `keep_allowed`: also one that cannot be stopped (the payload feeds it).
-        """
-        raise NotImplementedError
+        """Find it and start it, if it can be stopped again or its plan keeps it anyway. `timeout_s` 0: no watchdog."""
+        watchdog = cls(read_chip(root) if timeout_s else None, timeout_s, root)
+        if watchdog._chip is not None and (watchdog._chip.is_stoppable or keep_allowed):
+            watchdog._start()
+        return watchdog
 
     def beat(self) -> None:
-        """The main loop is alive. Only the main loop may call this."""
-        raise NotImplementedError
+        """The main loop is alive. Only the main loop may call this, at least every few seconds."""
+        self._beats.beat(time.monotonic())
 
     def stop(self) -> None:
-        """Magic close: the watchdog stands still afterwards."""
-        raise NotImplementedError
+        """Before the jump: magic close, so that it stands still afterwards."""
+        self._end_feeding()
+        if self._device is None:
+            return
+        with suppress(OSError):
+            self._device.write(MAGIC_CLOSE)
+        with suppress(OSError):
+            self._device.close()
+        self._device = None
+        if sysfs.read_text(self._root / "sys/class/watchdog" / NAME / "state") == "active":
+            say("watchdog: it does not stop; a payload that does not feed it will be reset")
 
     def keep(self) -> None:
-        """Feed it once more and let it run over the jump: the payload must feed it."""
-        raise NotImplementedError
+        """Before the jump, if the plan's payload feeds it: start it if it does not run, feed it once more, let it run on."""
+        self.beat()
+        if self._device is None and self._chip is not None:
+            self._start()
+        self._end_feeding()
+        self._feed()
+        if self._device is None:
+            say("watchdog: the plan wants it kept, but there is none that runs")
 
     def describe(self) -> str:
-        """For the console: which watchdog, or why none."""
-        raise NotImplementedError
+        """For the console: which watchdog runs, or why none."""
+        if self._chip is None:
+            return "none" if self._timeout_s else "not used (setting)"
+        if self._device is None:
+            return f"{self._chip.identity} not used: {self._chip.reason or 'cannot be opened'}"
+        return f"{self._chip.identity}, reboots the board after {self._timeout_s} s without a sign of life"
+
+    def _start(self) -> None:
+        try:
+            self._device = (self._root / "dev" / NAME).open("wb", buffering=0)
+        except OSError as error:
+            say(f"watchdog: cannot be opened: {error}")
+            return
+        every_s = max(0.5, self._hardware_timeout_s() / 4)
+        self._end.clear()
+        self._feeder = threading.Thread(target=self._feed_while_alive, args=(every_s,), name="watchdog", daemon=True)
+        self._feeder.start()
+
+    def _hardware_timeout_s(self) -> int:
+        """Set the timeout, or the longest that this chip has (sunxi: 16 s), and return what it then is."""
+        longest = sysfs.read_number(self._root / "sys/class/watchdog" / NAME / "max_timeout") or self._timeout_s
+        for request, value in ((WDIOC_SETTIMEOUT, min(self._timeout_s, longest)), (WDIOC_GETTIMEOUT, 0)):
+            with suppress(OSError):
+                if self._device is not None:
+                    answer = fcntl.ioctl(self._device, request, struct.pack("i", value))
+                    return max(1, int(struct.unpack("i", answer)[0]))
+        return 10  # it tells nothing: feed it often
+
+    def _feed_while_alive(self, every_s: float) -> None:
+        while not self._end.wait(every_s):
+            if self._beats.is_alive(time.monotonic()):
+                self._feed()
+
+    def _feed(self) -> None:
+        if self._device is not None:
+            with suppress(OSError, ValueError):
+                fcntl.ioctl(self._device, WDIOC_KEEPALIVE, 0)
+
+    def _end_feeding(self) -> None:
+        self._end.set()
+        if self._feeder is not None:
+            self._feeder.join()
+            self._feeder = None

@@ -61,7 +61,7 @@ SUBPROCESS_DOORS = {
 # The library behind each edge has one module that knows it.
 LIBRARY_DOORS = {
     "requests": {"bootpilot_agent.transport"},
-    "netifaces": {"bootpilot_agent.network", "bootpilot_agent.ethernet"},
+    "netifaces": {"bootpilot_agent.links"},
 }
 
 

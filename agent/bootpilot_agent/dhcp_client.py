@@ -1,0 +1,114 @@
+"""One busybox udhcpc per interface, for ever, and the folder in which its hook leaves what it heard.
+
+Owns the processes and the folder. Sets no address: the agent does, from what `dhcp.py` found sane.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bootpilot_agent import addresses
+from bootpilot_agent.run import Process, spawn
+
+HOOK = Path("/usr/lib/bootpilot/udhcpc")
+# RFC 2131 waits 4 s and more between tries; a link that has just come up loses the first packets, so: 3 tries 2 s apart, then
+# a pause in which a switch may end its spanning tree delay.
+TRIES, BETWEEN_TRIES_S, PAUSE_S = 3, 2, 5
+# Asked for beside busybox's own list: 26 MTU, 66 and 67 boot server and file, 224 the boot server's URL.
+EXTRA_OPTIONS = ("mtu", "tftp", "bootfile", "224")
+MAX_EVENT_BYTES = 65 * 1024
+RESTART_S = 5.0
+
+
+def udhcpc_argv(interface: str, hook: Path, client_id: bytes, vendor_class: str) -> list[str]:
+    """The whole command line of the client. -C: our own client-id instead of one made from the MAC."""
+    return [
+        "udhcpc", "-f", "-i", interface, "-s", str(hook),
+        "-t", str(TRIES), "-T", str(BETWEEN_TRIES_S), "-A", str(PAUSE_S),
+        *(word for option in EXTRA_OPTIONS for word in ("-O", option)),
+        "-V", vendor_class,
+        "-C", "-x", f"0x3d:{client_id.hex()}",
+        "-x", f"0x4d:{addresses.user_class().hex()}",
+    ]  # fmt: skip
+
+
+class EventFolder:
+    """The hook's side of the agent: one file per interface with its last event, and a FIFO that wakes the agent."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        wake = path / "wake"
+        if not wake.is_fifo():
+            os.mkfifo(wake, 0o600)
+        # Opened for writing too: otherwise it would be at its end, and readable, whenever no hook has it open.
+        self._wake = os.open(wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        """Readable when a hook has run."""
+        return self._wake
+
+    def drain(self) -> None:
+        """Forget the wake-up calls so far."""
+        try:
+            while os.read(self._wake, 4096):
+                pass
+        except BlockingIOError:
+            return
+
+    def take(self, interface: str) -> bytes | None:
+        """The last event of an interface, once; None if there is none new."""
+        # Moved away first: a hook may put the next event there while this one is read.
+        taken = self.path / f"{interface}.taken"
+        try:
+            (self.path / interface).rename(taken)
+            with taken.open("rb") as stream:
+                return stream.read(MAX_EVENT_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        os.close(self._wake)
+
+
+class DhcpClient:
+    """udhcpc on one interface. It asks for ever; if it dies it is started again, not at once."""
+
+    def __init__(self, argv: Sequence[str], events: EventFolder) -> None:
+        self._argv = list(argv)
+        self._events = events
+        self._process: Process | None = None
+        self._started_s = -RESTART_S
+
+    def keep_running(self) -> None:
+        """Start it if it does not run and was not started just now. Raises CommandError."""
+        if not self._runs() and time.monotonic() - self._started_s >= RESTART_S:
+            self._start()
+
+    def _runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _start(self) -> None:
+        self._started_s = time.monotonic()
+        self._process = spawn(self._argv, extra={"BOOTPILOT_DHCP_DIR": str(self._events.path)})
+
+    def ask_now(self, has_lease: bool) -> None:
+        """The cable has just been plugged in: confirm the lease or ask for one without waiting for the end of a pause.
+
+        SIGUSR1 renews; a udhcpc that has no lease yet ignores it, so that one is started anew. Raises CommandError.
+        """
+        if has_lease and self._process is not None and self._runs():
+            self._process.send_signal(signal.SIGUSR1)
+        else:
+            self.kill()
+            self._start()
+
+    def kill(self) -> None:
+        """End it without a word to the DHCP server, so that the lease goes on for the payload."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        self._process = None
