@@ -43,7 +43,7 @@ class Attention:
 
     def sleep(self, seconds: float) -> None:
         """Wait the whole time."""
-        deadline = Deadline.after(seconds)
+        deadline = Deadline.after(seconds, self._devices.clock)
         while not deadline.passed():
             self.idle(min(SLEEP_TICK_S, deadline.remaining_s()))
 

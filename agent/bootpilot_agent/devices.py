@@ -1,6 +1,7 @@
 """The outermost things that a boot acts on, as types. A test gives others and runs all the rest of the agent as it is."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Protocol
 
 from bootpilot_agent.card import Card
 from bootpilot_agent.console import Console
+from bootpilot_agent.deadline import Clock
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.kexec import Run
 from bootpilot_agent.network import Candidate
@@ -55,7 +57,7 @@ class FindCard(Protocol):
 
 @dataclass(frozen=True)
 class Devices:
-    """`root` is where /proc, /sys and /etc are read; `folder` is the payload's place in memory; `run` starts programs."""
+    """`root` is where /proc, /sys and /etc are read; `folder` is the payload's place in memory; `run` starts programs; `clock` times waits."""
 
     root: Path
     folder: Path
@@ -67,3 +69,4 @@ class Devices:
     run: Run
     sync: Callable[[], None]
     chance: Callable[[], float] = random.random
+    clock: Clock = time.monotonic

@@ -1,0 +1,241 @@
+"""A board for the agent to run on, in process: its files, its network and its programs. All of the agent's own code is real.
+
+The program runner records; where a real board would end (kexec -e, reboot, poweroff) it raises `Ended`, which nothing catches.
+"""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootpilot_agent.boot_note import BOOT_JSON
+from bootpilot_agent.card import Card
+from bootpilot_agent.console import Console
+from bootpilot_agent.devices import Devices
+from bootpilot_agent.edges import BoardEdges
+from bootpilot_agent.evidence import Evidence
+from bootpilot_agent.fields import Json
+from bootpilot_agent.main import keep_booting
+from bootpilot_agent.network import Candidate
+from bootpilot_agent.plan import Lease
+from bootpilot_agent.report import read_build
+from bootpilot_agent.run import Completed
+from bootpilot_agent.settings import Settings
+
+MEMINFO = "MemTotal:        1012345 kB\nMemFree:          800000 kB\nMemAvailable:     {available} kB\n"
+
+
+class Ended(BaseException):
+    """The board left the agent; `how` is the command."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+
+@dataclass
+class Loaded:
+    """What kexec was given."""
+
+    argv: list[str]
+    kernel: bytes
+    initrd: bytes
+    dtb: bytes | None
+
+    @property
+    def command_line(self) -> str:
+        return next(word.partition("=")[2] for word in self.argv if word.startswith("--command-line="))
+
+    @property
+    def note(self) -> dict[str, Json]:
+        """boot.json, found in the last archive by its name and read as the payload would."""
+        start = self.initrd.rindex(BOOT_JSON.encode() + b"\0")
+        text = self.initrd[self.initrd.index(b"{", start) : self.initrd.index(b"\n}\n", start) + 2]
+        note: dict[str, Json] = json.loads(text)
+        return note
+
+
+@dataclass
+class RecordingRun:
+    """The subprocess door of a board whose kexec answers `load_error` (or loads) and whose jump works (or comes back)."""
+
+    load_error: str = ""
+    jump_works: bool = True
+    commands: list[list[str]] = field(default_factory=list)
+    loaded: Loaded | None = None
+
+    def __call__(self, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> Completed:
+        self.commands.append(list(argv))
+        if list(argv[:2]) == ["kexec", "-l"]:
+            return self._load(list(argv))
+        if argv[0] in ("reboot", "poweroff") or (list(argv) == ["kexec", "-e"] and self.jump_works):
+            raise Ended(" ".join(argv))
+        return Completed(1 if list(argv) == ["kexec", "-e"] else 0, "", "")
+
+    def _load(self, argv: list[str]) -> Completed:
+        if self.load_error:
+            return Completed(255, "", self.load_error)
+        paths = {word.partition("=")[0]: Path(word.partition("=")[2]) for word in argv if word.startswith(("--initrd=", "--dtb="))}
+        dtb = paths["--dtb"].read_bytes() if "--dtb" in paths else None
+        self.loaded = Loaded(argv, Path(argv[-1]).read_bytes(), paths["--initrd"].read_bytes(), dtb)
+        return Completed(0, "", "")
+
+
+@dataclass
+class LoopbackNetwork:
+    """Candidates on loopback. `appear` gives the candidates after so many polls, as DHCP would, later."""
+
+    now: tuple[Candidate, ...]
+    clock: "FakeClock"
+    later: dict[int, tuple[Candidate, ...]] = field(default_factory=dict)
+    polls: int = 0
+    used: list[Candidate] = field(default_factory=list)
+    is_down: bool = False
+
+    def start(self, settings: Settings, evidence: Sequence[Evidence]) -> None:
+        self.is_down = False
+
+    def poll(self, timeout_s: float) -> bool:
+        self.polls += 1
+        self.clock.now_s += timeout_s
+        self.now = self.later.get(self.polls, self.now)
+        return self.polls in self.later
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        return self.now
+
+    def use(self, candidate: Candidate) -> None:
+        self.used.append(candidate)
+
+    def describe(self) -> list[str]:
+        return ["lo: loopback of a test"]
+
+    def down(self) -> None:
+        self.is_down = True
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only where the agent waits for the network."""
+
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class NoDrivers:
+    """A board on which everything has its driver."""
+
+    def start(self) -> int:
+        return 0
+
+    def poll(self, timeout_s: float = 0.0) -> int:
+        return 0
+
+
+@dataclass
+class RecordingWatchdog:
+    """What happened to the watchdog."""
+
+    calls: list[str] = field(default_factory=list)
+
+    def open(self, timeout_s: int, *, keep_allowed: bool = False) -> "RecordingWatchdog":
+        self.calls.append("open")
+        return self
+
+    def beat(self) -> None:
+        if self.calls[-1:] != ["beat"]:
+            self.calls.append("beat")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def keep(self) -> None:
+        self.calls.append("keep")
+
+    def describe(self) -> str:
+        return "recording"
+
+
+@dataclass
+class Ending:
+    """How it ended: `how` the board left the agent, or `exit_code` where a shell was wanted."""
+
+    how: str = ""
+    exit_code: int | None = None
+
+
+@dataclass
+class FakeBoard:
+    """One board, its files under `folder`. `shell`: the agent comes back after the first failure instead of trying again."""
+
+    folder: Path
+    arch: str = "amd64"
+    servers: tuple[str, ...] = ()
+    dhcp_servers: tuple[str, ...] = ()
+    card_text: bytes | None = None
+    shell: bool = True
+    tree: Path | None = None
+    available_kib: int = 700000
+    run: RecordingRun = field(default_factory=RecordingRun)
+    watchdog: RecordingWatchdog = field(default_factory=RecordingWatchdog)
+    clock: FakeClock = field(default_factory=FakeClock)
+    network: LoopbackNetwork = field(init=False)
+    console_text: io.StringIO = field(default_factory=io.StringIO)
+
+    def __post_init__(self) -> None:
+        self.network = LoopbackNetwork((candidate(servers=self.dhcp_servers),), self.clock)
+        self.root = self.folder / "root"
+        if self.tree is not None:
+            shutil.copytree(self.tree, self.root, symlinks=True)
+        words = ["console=ttyS0", *(f"bootpilot.server={url}" for url in self.servers), *(["bootpilot.shell"] if self.shell else [])]
+        self._write("proc/cmdline", " ".join([*words, *(["bootpilot.card=PARTUUID=0000abcd-01"] if self.card_text else [])]) + "\n")
+        self._write("proc/meminfo", MEMINFO.format(available=self.available_kib))
+        build = {"arch": self.arch, "agent_version": "0.1.0", "build_id": "0123456789abcdef", "built_unix_s": 1_700_000_000}
+        self._write("etc/bootpilot/build.json", json.dumps(build))
+
+    def boot(self) -> Ending:
+        """The whole agent, until the board leaves it or it wants to open a shell."""
+        try:
+            return Ending(exit_code=keep_booting(self.edges()))
+        except Ended as ended:
+            return Ending(how=ended.how)
+
+    def edges(self) -> BoardEdges:
+        devices = Devices(
+            root=self.root,
+            folder=self.folder / "payload",
+            console=Console(self.console_text),
+            drivers=NoDrivers(),
+            network=self.network,
+            find_card=self._find_card,
+            open_watchdog=self.watchdog.open,
+            run=self.run,
+            sync=lambda: None,
+            chance=lambda: 0.0,
+            clock=self.clock,
+        )
+        return BoardEdges(devices, read_build(self.root))
+
+    @property
+    def console(self) -> str:
+        return self.console_text.getvalue()
+
+    def _find_card(self, partuuid: str, *, wait_s: float, poll: Callable[[float], object]) -> Card | None:
+        if self.card_text is None:
+            return None
+        return Card(partuuid, "/dev/mmcblk0p1", "/sys/devices/mmc", "27504853443847", self.card_text)
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+
+
+def candidate(interface: str = "lo", address: str = "127.0.0.1/8", servers: tuple[str, ...] = ()) -> Candidate:
+    """A lease on loopback."""
+    return Candidate(Lease(interface, "dhcp", address, "", (), "00534e31"), "02:00:00:00:00:01", servers)

@@ -1,0 +1,210 @@
+"""A real HTTP server on loopback whose answers, and whose faults, are data.
+
+`server.on("GET", "/x", Reply(...), Reply(...))` answers the first request to /x with the first reply, the second with the
+second, and all later ones with the last. A reply can also be a function of the request.
+"""
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import BinaryIO
+
+ENDLESS_CHUNK = bytes(65536)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in. Header names are in lower case; `path` has the query."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def range_start(self) -> int | None:
+        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        return int(found[1]) if found else None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer, with at most a few faults.
+
+    cut_after: bytes of body after which the connection ends (`reset`: by RST instead of FIN), whatever the length says.
+    stall_after: bytes of body after which nothing more comes.
+    drip_s: seconds between single bytes of the body; drip_headers: the same for the headers.
+    endless: after the body, zeros until the client hangs up.
+    lost: the request is taken and the connection closed without a word.
+    length: Content-Length to claim instead of the true one; None for none at all, so that closing ends the body.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    ranges: bool = False
+    cut_after: int | None = None
+    reset: bool = False
+    stall_after: int | None = None
+    drip_s: float = 0.0
+    drip_headers: bool = False
+    endless: bool = False
+    lost: bool = False
+    length: int | None = -1
+
+
+Answer = Reply | Callable[[Request], Reply]
+NOT_FOUND = Reply(404, b"nothing here", (("Content-Type", "text/plain"),))
+
+
+@dataclass
+class ScriptedServer:
+    """Use as a context manager; then `url` is where it listens and `requests` what it was asked, in order."""
+
+    address: str = "127.0.0.1"
+    requests: list[Request] = field(default_factory=list)
+    _routes: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _connections: list[socket.socket] = field(default_factory=list)
+
+    def __enter__(self) -> "ScriptedServer":
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self._listener = socket.create_server((self.address, 0), family=family)
+        self.port: int = self._listener.getsockname()[1]
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ending.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://[{self.address}]:{self.port}" if ":" in self.address else f"http://{self.address}:{self.port}"
+
+    def on(self, method: str, path: str, *answers: Answer) -> None:
+        """Answers for a path (its query does not count; a closing `/*` takes all below), in order; the last one stays."""
+        self._routes[method, path] = list(answers)
+
+    def asked(self, path: str) -> list[Request]:
+        """The requests to this path so far."""
+        return [request for request in self.requests if request.path.partition("?")[0] == path]
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._ending.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._connections.append(connection)
+            self._start(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as reader, contextlib.suppress(OSError):
+            while request := _read_request(reader):
+                reply = self._choose(request)
+                if not self._send(connection, request, reply):
+                    return
+
+    def _choose(self, request: Request) -> Reply:
+        with self._lock:
+            self.requests.append(request)
+            answers = self._find(request.method, request.path.partition("?")[0])
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        return answer(request) if callable(answer) else answer
+
+    def _find(self, method: str, path: str) -> list[Answer]:
+        matching = [key for key in self._routes if key[0] == method and key[1] in (path, "*")]
+        matching += [key for key in self._routes if key[0] == method and key[1].endswith("/*") and path.startswith(key[1][:-1])]
+        return self._routes[matching[0]] if matching else [NOT_FOUND]
+
+    def _send(self, connection: socket.socket, request: Request, reply: Reply) -> bool:
+        """True if the connection stays open for another request."""
+        if reply.lost:
+            return False
+        status, extra, body = _cut_range(request, reply)
+        length = len(body) if reply.length == -1 else reply.length
+        head = _head(status, (*extra, *reply.headers), length)
+        self._send_slowly(connection, head, 0.05 if reply.drip_headers else 0.0)
+        for limit in (reply.cut_after, reply.stall_after):
+            body = body if limit is None else body[:limit]
+        self._send_slowly(connection, body, reply.drip_s)
+        while reply.endless:
+            connection.sendall(ENDLESS_CHUNK)
+        if reply.stall_after is not None:
+            self._ending.wait()
+        if reply.reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return reply.cut_after is None and length is not None
+
+    def _send_slowly(self, connection: socket.socket, data: bytes, wait_s: float) -> None:
+        if not wait_s:
+            connection.sendall(data)
+            return
+        for index in range(len(data)):
+            connection.sendall(data[index : index + 1])
+            if self._ending.wait(wait_s):
+                return
+
+
+def _read_request(reader: BinaryIO) -> Request | None:
+    words = reader.readline(65536).decode("latin-1").split()
+    if len(words) != 3:
+        return None
+    headers = {}
+    while (line := reader.readline(65536).decode("latin-1").strip()) != "":
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    return Request(words[0], words[1], headers, reader.read(int(headers.get("content-length", "0"))))
+
+
+def _cut_range(request: Request, reply: Reply) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+    start = request.range_start
+    if not reply.ranges or reply.status != 200 or start is None:
+        return reply.status, (), reply.body
+    etag = dict(reply.headers).get("ETag")
+    if "if-range" in request.headers and request.headers["if-range"] != etag:
+        return 200, (), reply.body
+    if start >= len(reply.body):
+        return 416, (("Content-Range", f"bytes */{len(reply.body)}"),), b""
+    size = len(reply.body)
+    return 206, (("Content-Range", f"bytes {start}-{size - 1}/{size}"),), reply.body[start:]
+
+
+def _head(status: int, headers: tuple[tuple[str, str], ...], length: int | None) -> bytes:
+    lines = [f"HTTP/1.1 {status} Scripted", *(f"{name}: {value}" for name, value in headers)]
+    lines.append("Connection: close" if length is None else f"Content-Length: {length}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    """For what happens in another thread; True as soon as it did."""
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
