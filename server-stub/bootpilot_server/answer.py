@@ -1,0 +1,162 @@
+"""POST /v1/boot: report in, plan out. The one place where a question becomes a decision that is remembered.
+
+Everything between reading the report and storing the plan is one transaction, so two servers or two copies of one question
+never decide twice.
+"""
+
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, Row
+
+from bootpilot_agent.plan import Plan, Report
+from bootpilot_server import boot_records, node_records
+from bootpilot_server.boot_state import ended_badly
+from bootpilot_server.decide import Catalogue, Decision, NodeFacts, decide
+from bootpilot_server.errors import ProblemError
+from bootpilot_server.identification import known_by
+from bootpilot_server.recipes import Revision
+from bootpilot_server.recognition import recognise
+from bootpilot_server.records import BootRecord, NodeRecord
+from bootpilot_server.rendering import RenderedFile
+from bootpilot_server.server import Server
+from bootpilot_server.token_check import is_alive, token_of
+from bootpilot_server.tokens import make_token, same_token
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One POST: the exact body, the bearer token or "", where it came from, and when (Unix seconds)."""
+
+    body: bytes
+    token: str
+    address: str
+    now: float
+
+
+def answer(server: Server, question: Question) -> bytes:
+    """The plan's bytes. Raises FieldError for a malformed report, ProblemError for a refused one, DatabaseUnavailableError."""
+    report = Report.from_json(question.body)
+    if report.simulated and not server.config.allow_simulated:
+        raise ProblemError(403, "this report says it is simulated, and this server was not started with --allow-simulated")
+    with server.database.writing() as connection:
+        boot = boot_records.find_boot(connection, report.boot_id)
+        if boot:
+            asked = boot_records.find_question(connection, report.boot_id, report.nonce)
+            if asked:
+                return _answer_again(server, boot, asked, question)
+            _check_token(server, connection, boot, question)
+        node = recognise(server, connection, report, question.address, question.now)
+        if boot and boot.node_id != node.id:
+            raise ProblemError(409, "this boot_id belongs to another node; begin a new boot with a new boot_id")
+        revision = server.revisions.in_force(connection)
+        decision = decide_for(server, revision, node, report, question.now)
+        _store_files(server, decision.files)
+        plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
+        _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan))
+    log.info("node %s: %s", node.id, decision.why[0])
+    return _to_bytes(plan)
+
+
+def _answer_again(server: Server, boot: BootRecord, asked: Row[tuple[object, ...]], question: Question) -> bytes:
+    """The same question once more, because its answer was lost: the same bytes, and nothing changes."""
+    if asked.body_sha256 != hashlib.sha256(question.body).hexdigest():
+        raise ProblemError(409, "this nonce was already used with another report; ask again with a new nonce")
+    if question.now > asked.asked_at + asked.valid_s:
+        raise ProblemError(
+            409, f"the plan for this nonce was valid for {asked.valid_s} s, which are over; ask with a new nonce"
+        )
+    return json.dumps({**json.loads(asked.plan), "token": token_of(server, boot)}).encode()
+
+
+def _check_token(server: Server, connection: Connection, boot: BootRecord, question: Question) -> None:
+    """A further question under a boot_id must prove that it comes from the board that asked first."""
+    if not same_token(token_of(server, boot), question.token):
+        raise ProblemError(409, "this boot_id is known and the question does not carry its token; begin a new boot")
+    if not is_alive(connection, boot, question.now):
+        raise ProblemError(409, "the token of this boot_id has ended; begin a new boot with a new boot_id")
+
+
+def decide_for(server: Server, revision: Revision, node: NodeRecord, report: Report, now: float) -> Decision:
+    """What this revision gives this node, with what the server has and knows at the moment."""
+    digests = {ref.sha256 for profile in revision.profiles.values() for ref in profile.artifacts}
+    catalogue = Catalogue(server.artifacts.describe(digests), server.config.mirrors)
+    facts = NodeFacts(
+        node_id=node.id,
+        report=report,
+        approved=node.approved_at is not None,
+        known_by=known_by(report.evidence),
+        conflict=node.conflict,
+    )
+    return decide(facts, revision.rules, revision.profiles, catalogue, now)
+
+
+def _store_files(server: Server, files: Iterable[RenderedFile]) -> None:
+    """Before the plan is answered, so that a plan never names a file that is not there."""
+    for file in files:
+        if not server.artifacts.has(hashlib.sha256(file.content).hexdigest()):
+            server.artifacts.add(io.BytesIO(file.content))
+
+
+def _remember(
+    connection: Connection,
+    revision: Revision,
+    node: NodeRecord,
+    boot: BootRecord | None,
+    report: Report,
+    question: Question,
+    decision: Decision,
+) -> None:
+    shown = {key: value for key, value in decision.plan.to_json().items() if key not in ("token", "nonce")}
+    values: dict[str, object] = {
+        "node_id": node.id,
+        "first_nonce": report.nonce,
+        "planned_at": question.now,
+        "agent_version": report.agent_version,
+        "build_id": report.build_id,
+        "plan": json.dumps(shown),
+        "why": json.dumps(decision.why),
+        "rule": decision.rule,
+        "profile": decision.profile,
+        "expects": decision.expects.value,
+        "revision": revision.number,
+    }
+    boot_records.save_boot(connection, report.boot_id, values, question.now)
+    body_sha256 = hashlib.sha256(question.body).hexdigest()
+    plan = json.dumps({**decision.plan.to_json(), "token": ""})
+    boot_records.save_question(connection, report.boot_id, report.nonce, body_sha256, decision.plan.valid_s, plan, question.now)
+    if boot is None:
+        _begin_boot(connection, node, report, question.now)
+    if boot is None or boot.read_why()[:1] != list(decision.why[:1]):
+        node_records.add_history(connection, node.id, decision.why[0], question.now, report.boot_id)
+
+
+def _begin_boot(connection: Connection, node: NodeRecord, report: Report, now: float) -> None:
+    """Settle what became of the node's boot before, and make this one its current boot."""
+    failures = node.failures
+    if report.last_attempt:
+        last = report.last_attempt
+        text = f"{last.stage}: {last.message}" + (f" (hint: {last.hint})" if last.hint else "")
+        earlier = boot_records.find_boot(connection, last.boot_id)
+        if earlier and earlier.node_id == node.id:
+            boot_records.fail_boot(connection, last.boot_id, text, now)
+        node_records.add_history(connection, node.id, f"an earlier boot failed out of reach: {text}", now)
+    before = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+    if before and ended_badly(before, now):
+        failures += 1
+        node_records.add_history(connection, node.id, "that boot did not end well", now, before.id)
+    node_records.set_current_boot(connection, node.id, report.boot_id, failures)
+
+
+def _new_token(server: Server, node: NodeRecord, report: Report) -> str:
+    return make_token(server.secret_key, node.id, report.boot_id, report.nonce)
+
+
+def _to_bytes(plan: Plan) -> bytes:
+    return json.dumps(plan.to_json()).encode()

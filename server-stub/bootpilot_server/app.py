@@ -1,0 +1,25 @@
+"""Puts the Flask application together. Knows which parts there are and nothing about what they do."""
+
+from flask import Flask, Response
+
+from bootpilot_server import problem_responses
+from bootpilot_server.api import api
+from bootpilot_server.artifact_api import artifact_api
+from bootpilot_server.server import Server
+from bootpilot_server.status import status
+
+
+def create_app(server: Server) -> Flask:
+    """The application for one server, to be run by any WSGI server."""
+    app = Flask(__name__, static_folder="static")
+    app.extensions["bootpilot"] = server
+    for blueprint in (api, artifact_api, status):
+        app.register_blueprint(blueprint)
+    problem_responses.register(app)
+    app.after_request(_harden)
+    return app
+
+
+def _harden(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,127 @@
+"""What a boot amounts to at a given moment: computed when somebody looks, from what was heard and the plan's deadlines. No I/O.
+
+So a deadline needs no timer to fire, and a server that was down over a deadline tells the same as one that was not.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bootpilot_agent.events import Event, EventName, Source
+from bootpilot_agent.fields import Fields, Json
+from bootpilot_server.recipes import Expects
+from bootpilot_server.records import BootRecord
+
+
+class StateKind(StrEnum):
+    """One word for a list."""
+
+    WAITING = "waiting"
+    PLANNED = "planned"
+    FETCHING = "fetching"
+    LOADED = "loaded"
+    HANDOVER = "handover"
+    PAYLOAD_UP = "payload-up"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    FAILED = "failed"
+    PAYLOAD_SILENT = "payload silent"
+    BOARD_SILENT = "board silent"
+
+
+FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.BOARD_SILENT})
+
+
+@dataclass(frozen=True)
+class BootState:
+    """The state, a sentence about it, and while fetching how much is there."""
+
+    kind: StateKind
+    text: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+    @property
+    def is_failure(self) -> bool:
+        return self.kind in FAILURES
+
+    @property
+    def percent(self) -> int:
+        return min(100, self.done_bytes * 100 // self.total_bytes) if self.total_bytes else 0
+
+
+def state_of(boot: BootRecord, now: float) -> BootState:
+    """`now` in Unix seconds by the server's clock, on which the deadlines run too."""
+    if boot.done_at is not None:
+        return BootState(StateKind.INSTALLED, f"install {boot.install_id} is done")
+    if boot.failed_at is not None:
+        return BootState(StateKind.FAILED, boot.failure)
+    if boot.alive_at is not None:
+        return _after_jump(boot)
+    plan = Fields(boot.read_plan())
+    if plan.has("wait"):
+        wait = plan.child("wait")
+        return BootState(StateKind.WAITING, f"{wait.text('reason')}: {wait.text('text')}")
+    silence_s = plan.number("payload_up_deadline_s")
+    if boot.handover_at is not None:
+        return _handed_over(boot, silence_s, now)
+    if boot.expects is not Expects.NONE and now > boot.planned_at + plan.number("fetch_deadline_s") + silence_s:
+        return BootState(StateKind.BOARD_SILENT, f"no sign of life since {boot.event or 'the plan'}, and its time is over")
+    return _before_jump(boot, plan)
+
+
+def ended_badly(boot: BootRecord, now: float) -> bool:
+    """Whether a boot counts as failed now that its node has started another one."""
+    state = state_of(boot, now)
+    # Handed over and back again before the deadline: the payload died, or it would not ask the server anew.
+    returned = state.kind is StateKind.HANDOVER and boot.expects is not Expects.NONE
+    return state.is_failure or returned
+
+
+def rank_of(event: Event) -> int:
+    """Orders the events of one boot: whatever a payload says comes after all that the agent said."""
+    return (0 if event.source is Source.AGENT else 1) << 32 | event.seq
+
+
+def describe_failure(data: dict[str, Json]) -> str:
+    """The text of a `failed` event: stage, message and hint as far as they are there."""
+    stage, message, hint = (str(data.get(key) or "")[:1000] for key in ("stage", "message", "hint"))
+    text = ": ".join(part for part in (stage, message) if part) or "no reason given"
+    return text + (f" (hint: {hint})" if hint else "")
+
+
+def _after_jump(boot: BootRecord) -> BootState:
+    if boot.event == EventName.INSTALLED:
+        return BootState(StateKind.INSTALLED, "the installer says it is done")
+    if boot.event == EventName.INSTALLING:
+        return BootState(StateKind.INSTALLING, f"installing with {boot.profile}")
+    return BootState(StateKind.PAYLOAD_UP, f"{boot.profile} is up")
+
+
+def _handed_over(boot: BootRecord, silence_s: int, now: float) -> BootState:
+    if boot.expects is Expects.NONE or boot.handover_at is None:
+        return BootState(StateKind.HANDOVER, f"handed over to {boot.profile}, which need not report")
+    if now > boot.handover_at + silence_s:
+        return BootState(
+            StateKind.PAYLOAD_SILENT, f"{boot.profile} was started and has said nothing for more than {silence_s} s"
+        )
+    return BootState(StateKind.HANDOVER, f"waiting for {boot.profile} to report")
+
+
+def _before_jump(boot: BootRecord, plan: Fields) -> BootState:
+    total = _payload_bytes(plan)
+    if boot.event == EventName.FETCHING:
+        data = Fields.from_bytes(boot.event_data.encode())
+        done = data.raw.get("bytes")
+        done_bytes = done if isinstance(done, int) and not isinstance(done, bool) and done >= 0 else 0
+        return BootState(StateKind.FETCHING, f"fetching {boot.profile}", done_bytes, total)
+    if boot.event in (EventName.FETCHED, EventName.LOADED):
+        return BootState(StateKind.LOADED, f"{boot.profile} is in memory", total, total)
+    return BootState(StateKind.PLANNED, f"was told to boot {boot.profile}", 0, total)
+
+
+def _payload_bytes(plan: Fields) -> int:
+    boot = plan.child("boot")
+    dtb = boot.child("dtb")
+    pieces = [boot.child("kernel"), *boot.children("initrds"), *boot.children("files")]
+    pieces += [dtb.child("artifact")] if dtb.has("artifact") else []
+    return sum(piece.number("size") for piece in pieces)

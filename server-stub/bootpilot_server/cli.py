@@ -1,0 +1,133 @@
+"""The command `bootpilot`: its arguments and their help. What the commands do is in `commands.py` and `serve_command.py`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bootpilot_server import commands
+from bootpilot_server.errors import DatabaseUnavailableError, OperatorError
+from bootpilot_server.server import default_home
+from bootpilot_server.terminal import Terminal
+
+DESCRIPTION = "The Bootpilot boot server: it hears which board asks, decides what that board boots, and tells you why."
+EXAMPLES = """
+examples:
+  bootpilot artifact add vmlinuz               store a kernel; prints the lines for a profile
+  bootpilot check site/                        what is wrong with a folder, by file and line
+  bootpilot apply site/                        put it in force as the next revision
+  bootpilot serve --listen '[::]:8080'         answer boards, and show them on a page
+  bootpilot node list                          which boards there are and what they are doing
+  bootpilot explain 10000000abcdef01           why the board with this serial number gets what it gets
+
+exit status:
+  0 done    1 the answer is no (faults found, no such node)    2 wrong arguments    3 the server's folder cannot be used
+"""
+
+Command = Callable[[argparse.Namespace, Terminal], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status."""
+    arguments = make_parser().parse_args(argv)
+    terminal = Terminal(as_json=arguments.json)
+    command: Command = arguments.command
+    try:
+        return command(arguments, terminal)
+    except OperatorError as error:
+        terminal.error(error.message, error.hint)
+        return error.exit_code
+    except DatabaseUnavailableError as error:
+        terminal.error(f"the database cannot be used: {error}", "is another program holding it, or is the disk full?")
+        return 3
+    except BrokenPipeError:
+        # Whoever read our output is gone (`| head`); the interpreter must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """`--home` and `--json` are understood before and after the command."""
+    parser = argparse.ArgumentParser(
+        prog="bootpilot", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    _add_common(parser, None, as_json=False)
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(verbs)
+    _add_artifact(verbs)
+    check = _verb(verbs, "check", commands.check_dir, "say what is wrong with a folder of profiles, rules and templates")
+    check.add_argument("dir", type=Path, metavar="DIR")
+    apply = _verb(verbs, "apply", commands.apply_dir, "make a folder the next revision, whole or not at all")
+    apply.add_argument("dir", type=Path, metavar="DIR")
+    explain = _verb(verbs, "explain", commands.explain_node, "tell what a node would boot now, and why")
+    explain.add_argument("node", metavar="NODE", help="a node id, its beginning, a serial number or a MAC address")
+    _add_node(verbs)
+    return parser
+
+
+def _add_serve(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = _verb(verbs, "serve", _serve, "answer boards and show the status page, until SIGTERM")
+    serve.add_argument(
+        "--listen", default="[::]:8080", metavar="ADDR:PORT", help="default %(default)s; port 0 takes a free one"
+    )
+    serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there once the server listens")
+    serve.add_argument("--allow-simulated", action="store_true", help="accept reports that say their identity is simulated")
+    serve.add_argument(
+        "--mirror", action="append", metavar="URL", help="a cache of /artifacts/ that plans name first; repeatable"
+    )
+    serve.add_argument(
+        "--workers", type=_count, default=min(4, os.cpu_count() or 1), metavar="N", help="processes (%(default)s)"
+    )
+    serve.add_argument("--threads", type=_count, default=32, metavar="N", help="requests at once in each process (%(default)s)")
+
+
+def _add_artifact(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    artifact = verbs.add_parser("artifact", help="kernels, initrds and device trees, by digest")
+    inner = artifact.add_subparsers(required=True, metavar="COMMAND")
+    add = _verb(inner, "add", commands.artifact_add, "store a file and print the lines that name it in a profile")
+    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("--name", metavar="NAME", help="what people call it; the file's name if not given")
+    listing = _verb(inner, "list", commands.artifact_list, "show what is stored")
+    listing.add_argument("--verify", action="store_true", help="read every file and compare it with its digest")
+
+
+def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    node = verbs.add_parser("node", help="the boards this server knows")
+    inner = node.add_subparsers(required=True, metavar="COMMAND")
+    _verb(inner, "list", commands.node_list, "one line for each node")
+    which = "a node id, its beginning, a serial number or a MAC address"
+    show = _verb(inner, "show", commands.node_show, "one node with its last boot, events and history")
+    show.add_argument("node", metavar="NODE", help=which)
+    approve = _verb(inner, "approve", commands.node_approve, "let nodes have what rules give them")
+    approve.add_argument("node", nargs="+", metavar="NODE", help=which)
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command, text: str
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(command=command)
+    # SUPPRESS: given here it wins, not given it leaves alone what stood before the command.
+    _add_common(parser, argparse.SUPPRESS, as_json=argparse.SUPPRESS)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, home: object, *, as_json: object) -> None:
+    text = f"the server's folder; else BOOTPILOT_HOME, else {default_home({})}"
+    parser.add_argument("--home", type=Path, default=home, metavar="DIR", help=text)
+    parser.add_argument("--json", action="store_true", default=as_json, help="answer in JSON")
+
+
+def _serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    # Flask and gunicorn take half a second to import, which no other command should pay.
+    from bootpilot_server.serve_command import serve
+
+    return serve(arguments, terminal, arguments.home or default_home(os.environ))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1024:
+        raise argparse.ArgumentTypeError("expected a number from 1 to 1024")
+    return number

@@ -1,0 +1,77 @@
+"""What an operator may set for one server: HOME/server.toml and its defaults. No I/O here."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from bootpilot_agent.fields import FieldError
+from bootpilot_agent.plan import check_url
+from bootpilot_server.errors import OperatorError
+
+# As many boards as the largest grid in mind has, with room; a flood of invented boards ends here, not on the disk.
+MAX_WAITING_NODES = 50_000
+
+
+@dataclass(frozen=True)
+class Config:
+    """`mirrors` are base URLs of caches that serve /artifacts/ too; they stand before the server's own address in a plan."""
+
+    home: Path
+    allow_simulated: bool = False
+    mirrors: tuple[str, ...] = ()
+    max_waiting_nodes: int = MAX_WAITING_NODES
+
+    @property
+    def database(self) -> Path:
+        return self.home / "state.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.home / "artifacts" / "sha256"
+
+    @property
+    def secret_key(self) -> Path:
+        return self.home / "secret.key"
+
+    @classmethod
+    def from_toml(cls, home: Path, text: str) -> "Config":
+        """Raises OperatorError that names the key."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise OperatorError(f"server.toml: {error}") from error
+        known = {field.name for field in fields(cls)} - {"home"}
+        if unknown := sorted(table.keys() - known):
+            raise OperatorError(f"server.toml: unknown key {unknown[0]}", "known keys: " + ", ".join(sorted(known)))
+        return cls(
+            home=home,
+            allow_simulated=_flag(table.get("allow_simulated", False)),
+            mirrors=read_mirrors(table.get("mirrors", [])),
+            max_waiting_nodes=_count(table.get("max_waiting_nodes", MAX_WAITING_NODES)),
+        )
+
+
+def read_mirrors(value: object) -> tuple[str, ...]:
+    """Base URLs without the closing slash. Raises OperatorError."""
+    if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
+        raise OperatorError(f"mirrors: expected a list of URLs, got {value!r}")
+    for url in value:
+        try:
+            check_url("mirrors", url)
+        except FieldError as error:
+            raise OperatorError(str(error)) from error
+        if url.startswith("/"):
+            raise OperatorError(f"mirrors: expected an absolute URL, got {url!r}", 'for example "http://cache.rack7.example"')
+    return tuple(url.rstrip("/") for url in value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise OperatorError(f"allow_simulated: expected true or false, got {value!r}")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise OperatorError(f"max_waiting_nodes: expected a number from 0, got {value!r}")
+    return value

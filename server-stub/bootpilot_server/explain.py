@@ -1,0 +1,42 @@
+"""`bootpilot explain NODE`: the decision that the node would get now, with the rules that lost. Changes nothing."""
+
+import time
+from dataclasses import dataclass
+
+from bootpilot_server import node_records
+from bootpilot_server.answer import decide_for
+from bootpilot_server.decide import Decision
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.records import NodeRecord
+from bootpilot_server.server import Server
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`revision` is 0 while none is in force."""
+
+    node: NodeRecord
+    revision: int
+    decision: Decision
+
+
+def find_by_text(server: Server, text: str) -> NodeRecord:
+    """The one node that a person means by an id, the beginning of one, a serial number or a MAC. Raises OperatorError."""
+    with server.database.reading() as connection:
+        found = node_records.search_nodes(connection, text)
+    if not found:
+        raise OperatorError(
+            f"no node is known as {text}", "`bootpilot node list` shows all; an id, its beginning, a serial or a MAC will do"
+        )
+    if len(found) > 1:
+        raise OperatorError(
+            f"{len(found)} nodes are known as {text}: " + ", ".join(node.id for node in found), "give more of the id"
+        )
+    return found[0]
+
+
+def explain(server: Server, node: NodeRecord) -> Explanation:
+    with server.database.reading() as connection:
+        revision = server.revisions.in_force(connection)
+    report = node.read_report()
+    return Explanation(node, revision.number, decide_for(server, revision, node, report, time.time()))

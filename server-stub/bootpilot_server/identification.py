@@ -1,0 +1,101 @@
+"""Which known node a report comes from, by graded evidence. No I/O here.
+
+The comparison happens at the best grade that both sides have at all: agreement below it never outvotes disagreement at it. So
+a card or a USB network adapter moved to another board does not take the board's name along, and a board whose serial number
+is unknown to the server is never taken for one that merely shares a cloned MAC.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade
+
+
+@dataclass(frozen=True)
+class KnownNode:
+    """What the server remembers about a node's identity."""
+
+    node_id: str
+    evidence: frozenset[Evidence]
+
+
+@dataclass(frozen=True)
+class Match:
+    """The one node that the evidence names, and the grade on which it agreed."""
+
+    node_id: str
+    grade: Grade
+    because: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nobody the server knows: a new board."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Several nodes are named equally well, or one is both named and denied. A person must look."""
+
+    node_ids: tuple[str, ...]
+    because: str
+
+
+class _Relation(Enum):
+    AGREES = "agrees"
+    CONTRADICTS = "contradicts"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    node_id: str
+    relation: _Relation
+    grade: Grade
+    because: str
+
+
+def match_node(evidence: Iterable[Evidence], nodes: Iterable[KnownNode]) -> Match | Unknown | Conflict:
+    """The outcome does not depend on the order of either argument; evidence of grade NONE never counts."""
+    shown = frozenset(evidence)
+    compared = sorted((_compare(shown, node) for node in nodes), key=lambda found: (-found.grade, found.node_id))
+    related = [found for found in compared if found.relation is not _Relation.DIFFERS]
+    if not related:
+        return Unknown()
+    top = [found for found in related if found.grade == related[0].grade]
+    if len(top) == 1 and top[0].relation is _Relation.AGREES:
+        return Match(top[0].node_id, top[0].grade, top[0].because)
+    return Conflict(tuple(found.node_id for found in top), "; ".join(f"node {found.node_id}: {found.because}" for found in top))
+
+
+def known_by(evidence: Iterable[Evidence]) -> Grade:
+    """The best grade among the pieces: how well a node is known."""
+    return max((piece.grade for piece in evidence), default=Grade.NONE)
+
+
+def _compare(shown: frozenset[Evidence], node: KnownNode) -> _Comparison:
+    level = min(known_by(shown), known_by(node.evidence))
+    mine, theirs = _by_kind(shown, level), _by_kind(node.evidence, level)
+    common = [kind for kind in EvidenceKind if kind in mine and kind in theirs]
+    # A kind with several values (MACs, disks) agrees if any is shared: a part was added or removed, the board is the same.
+    agreeing = [kind for kind in common if mine[kind] & theirs[kind]]
+    differing = [kind for kind in common if not mine[kind] & theirs[kind]]
+    if level is Grade.NONE or not agreeing:
+        return _Comparison(node.node_id, _Relation.DIFFERS, level, "")
+    because = "same " + ", ".join(f"{kind} {min(mine[kind] & theirs[kind])}" for kind in agreeing)
+    if not differing:
+        return _Comparison(node.node_id, _Relation.AGREES, level, because)
+    other = ", ".join(
+        f"{kind} ({'/'.join(sorted(mine[kind]))} instead of {'/'.join(sorted(theirs[kind]))})" for kind in differing
+    )
+    return _Comparison(node.node_id, _Relation.CONTRADICTS, level, f"{because}, but another {other}")
+
+
+def _by_kind(evidence: frozenset[Evidence], level: Grade) -> dict[EvidenceKind, set[str]]:
+    """Values by kind, of pieces that count at this grade or better."""
+    found: dict[EvidenceKind, set[str]] = {}
+    for piece in evidence:
+        if piece.grade >= level:
+            found.setdefault(piece.kind, set()).add(piece.value)
+    return found

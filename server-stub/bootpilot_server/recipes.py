@@ -1,0 +1,96 @@
+"""What an operator wrote, as types: profiles, rules and the revision that holds them. No I/O here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bootpilot_agent.plan import DtbPolicy, Watchdog
+
+
+class Expects(StrEnum):
+    """What must be heard after the jump; only then does silence count as a failure."""
+
+    PAYLOAD_UP = "payload-up"
+    INSTALLED = "installed"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class ArtifactRef:
+    """A profile's mention of an artifact. `size_bytes` and `unpacked_bytes` are 0 where the profile does not say."""
+
+    sha256: str
+    name: str = ""
+    size_bytes: int = 0
+    unpacked_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template by name, with all the texts of its folder: it may include those and no others."""
+
+    name: str
+    library: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FileRecipe:
+    """One small file for the payload: fixed text, or a template."""
+
+    path: str
+    mode: int
+    source: str | Template
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named recipe that makes a boot plan. `arch` is "" where it fits any."""
+
+    name: str
+    expects: Expects
+    kernel: ArtifactRef
+    initrds: tuple[ArtifactRef, ...] = ()
+    dtb_policy: DtbPolicy = DtbPolicy.RUNNING
+    dtb: ArtifactRef | None = None
+    command_line: str = ""
+    files: tuple[FileRecipe, ...] = ()
+    arch: str = ""
+    requires: tuple[str, ...] = ()
+    writes_disk: bool = False
+    watchdog: Watchdog = Watchdog.STOP
+    valid_s: int = 300
+    fetch_deadline_s: int = 3600
+    payload_up_deadline_s: int = 300
+
+    @property
+    def artifacts(self) -> tuple[ArtifactRef, ...]:
+        return (self.kernel, *self.initrds, *((self.dtb,) if self.dtb else ()))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One line of [match]: the fact it looks at and the patterns of which one must fit."""
+
+    fact: str
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A selector that gives matching nodes a profile. Every condition must hold; none at all selects every node."""
+
+    name: str
+    priority: int
+    profile: str
+    admit: bool = False
+    conditions: tuple[Condition, ...] = ()
+    memory_at_least_mib: int = 0
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One numbered state of profiles and rules, templates inside. Number 0 is the empty state before the first `apply`."""
+
+    number: int = 0
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()

@@ -1,0 +1,48 @@
+"""`bootpilot serve`: opens everything once to find what is wrong, then listens, says where, and serves until told to stop."""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from flask import Flask
+
+from bootpilot_server.app import create_app
+from bootpilot_server.config import Config, read_mirrors
+from bootpilot_server.server import open_server, read_config
+from bootpilot_server.serving import Listen, Workers, open_listener, run, url_of, write_port_file
+from bootpilot_server.terminal import Terminal
+
+# Of a worker's threads, this part may be busy with downloads: a report always finds a free one.
+DOWNLOAD_SHARE = 0.75
+
+
+def serve(arguments: argparse.Namespace, terminal: Terminal, home: Path) -> int:
+    """Returns when the server was told to stop. Raises OperatorError."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    config = _config(arguments, home)
+    open_server(config, create=True).database.close()
+    listener = open_listener(Listen.from_text(arguments.listen))
+    bound, port = listener.getsockname()[:2]
+    workers = Workers(arguments.workers, arguments.threads)
+
+    def make_app() -> Flask:
+        return create_app(open_server(config, create=False, downloads=max(1, int(workers.threads * DOWNLOAD_SHARE))))
+
+    def ready() -> None:
+        url = url_of(bound, port)
+        if arguments.port_file:
+            write_port_file(arguments.port_file, port)
+        text = f"boot server and status page: {url}/\nits folder: {home}"
+        text += "\nsimulated boards are welcome" if config.allow_simulated else ""
+        terminal.tell({"url": url, "port": port, "home": str(home)}, text)
+
+    run(make_app, listener, workers, ready)
+    return 0
+
+
+def _config(arguments: argparse.Namespace, home: Path) -> Config:
+    config = read_config(home)
+    mirrors = read_mirrors(arguments.mirror) if arguments.mirror else config.mirrors
+    return replace(config, allow_simulated=config.allow_simulated or arguments.allow_simulated, mirrors=mirrors)

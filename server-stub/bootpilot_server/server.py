@@ -1,0 +1,56 @@
+"""The parts that every request needs, put together once per process."""
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bootpilot_server.artifacts import ArtifactStore
+from bootpilot_server.config import Config
+from bootpilot_server.database import Database, open_database
+from bootpilot_server.errors import HomeError
+from bootpilot_server.revision_records import RevisionCache
+from bootpilot_server.secret_key import load_secret_key
+
+
+@dataclass(frozen=True)
+class Server:
+    """One boot server. `downloads` bounds the artifacts on their way at once, so that reports always find a free thread."""
+
+    config: Config
+    database: Database
+    artifacts: ArtifactStore
+    secret_key: bytes = field(repr=False)
+    revisions: RevisionCache
+    downloads: threading.BoundedSemaphore
+
+
+def default_home(environment: Mapping[str, str]) -> Path:
+    """BOOTPILOT_HOME, or the place that the XDG base directory specification gives to a user's programs."""
+    if named := environment.get("BOOTPILOT_HOME"):
+        return Path(named)
+    return Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bootpilot"
+
+
+def read_config(home: Path) -> Config:
+    """HOME/server.toml if there is one, else the defaults. Raises OperatorError."""
+    path = home / "server.toml"
+    try:
+        return Config.from_toml(home, path.read_text("utf-8") if path.exists() else "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HomeError(f"{path}: {error}") from error
+
+
+def open_server(config: Config, *, create: bool, downloads: int = 24) -> Server:
+    """`create` makes a folder that is not there yet. Raises HomeError."""
+    shared = os.environ.get("BOOTPILOT_SECRET_FILE")
+    database = open_database(config.database, create=create)
+    return Server(
+        config=config,
+        database=database,
+        artifacts=ArtifactStore(config.artifacts),
+        secret_key=load_secret_key(config.secret_key, Path(shared) if shared else None),
+        revisions=RevisionCache(),
+        downloads=threading.BoundedSemaphore(downloads),
+    )
