@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scripts.lab.errors import LabError
 from scripts.lab.site_folder import StoredArtifact
@@ -19,6 +21,25 @@ START_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 10.0
 BOOTPILOT = (sys.executable, "-m", "bootpilot_server")
+
+
+@dataclass(frozen=True)
+class ServerEvent:
+    """One event as the server tells it."""
+
+    boot_id: str
+    source: str
+    seq: int
+    name: str
+    data: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return (self.boot_id, self.source, self.seq)
+
+    def describe(self) -> str:
+        """One line for a person."""
+        return f"{self.source}: {self.name} " + ", ".join(f"{name} {value}" for name, value in self.data.items())
 
 
 class BootServer:
@@ -77,9 +98,22 @@ class BootServer:
             )
         return done.stdout
 
-    def json(self, *words: str) -> object:
+    def json(self, *words: str) -> Any:
         """Like `command`, for those that speak JSON."""
         return json.loads(self.command(*words, "--json"))
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Every node as `bootpilot node show --json` tells it. Raises LabError."""
+        listed = self.json("node", "list")
+        return [self.json("node", "show", node["node_id"]) for node in listed]
+
+    def events(self) -> list[ServerEvent]:
+        """The events of every node's current boot. Raises LabError."""
+        return [
+            ServerEvent(node["boot_id"], event["source"], event["seq"], event["name"], event["data"])
+            for node in self.nodes()
+            for event in node["events"]
+        ]
 
     def add_artifact(self, path: Path, name: str, unpacked_bytes: int = 0) -> StoredArtifact:
         """Take a file in, as an operator does. Raises LabError."""

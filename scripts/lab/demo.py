@@ -1,0 +1,141 @@
+"""The demo's flow: build, serve, boot one simulated board, show its stages, end with its page. Called by scripts/demo."""
+
+import argparse
+import http.client
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bootpilot_agent.errors import AgentError
+from initramfs.cache import bootpilot_cache
+from initramfs.errors import BuildError
+from scripts.lab.boot_server import BootServer, fetch, free_port
+from scripts.lab.chain import BootFailedError, Built, Wiring, booted, build, make_guest, publish, server_url
+from scripts.lab.errors import LabError
+from scripts.lab.guest import Guest
+from scripts.lab.machines import MACHINES
+from scripts.lab.verdict import Verdict
+from scripts.lab.watch import Clock, ConsoleWatch, watched_events
+from scripts.sdcard.errors import CardError
+
+# TCG on a busy machine; an armhf board through U-Boot takes 54 s on an idle one.
+DEADLINE_S = {"amd64": 240.0, "arm64": 300.0, "armhf": 480.0}
+BOARD_NAME = "demo board"
+
+
+class PageError(Exception):
+    """The board's own page does not say what it should."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 if the board's page said what it should, else 1 with the reason on stderr."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _folder(keep=options.keep) as folder:
+            demonstrate(options.arch, folder, Clock(), once=options.once, whole_console=options.console)
+    except KeyboardInterrupt:
+        print("\ndemo: stopped; the board is switched off and the server has ended", file=sys.stderr)
+        return 1 if options.once else 0
+    except (AgentError, BuildError, CardError, LabError, BootFailedError, PageError) as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def demonstrate(arch: str, folder: Path, clock: Clock, *, once: bool, whole_console: bool) -> None:
+    """The demo on one screen. Raises what went wrong."""
+    built = _build(arch, clock)
+    server = BootServer(folder / "home")
+    try:
+        server.start()
+        publish(server, built)
+        clock.say(f"boot server: {server.url}/ (home {server.home})")
+        port = free_port()
+        guest = make_guest(built, BOARD_NAME, folder, Wiring(servers=(server_url(server),), forward_port=port))
+        clock.say(f"switching on: {built.machine.title}, serial number {guest.identity.serial}")
+        console = ConsoleWatch(clock, folder / "console.log", whole=whole_console)
+        with watched_events(server, clock) as events, booted(guest, DEADLINE_S[arch], clock.say, console) as (running, verdict):
+            check_page(port, guest, verdict)
+            events.stop()
+            _say_end(clock, arch, server, port, verdict)
+            while not once and running.is_running():
+                time.sleep(0.5)
+    finally:
+        server.stop()
+
+
+def check_page(port: int, guest: Guest, verdict: Verdict) -> None:
+    """The board's page and its JSON say what the board's verdict says, and that all CPUs are up. Raises PageError."""
+    try:
+        page, status = fetch(port, "/").decode(), json.loads(fetch(port, "/status.json"))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PageError(f"the board's page at http://127.0.0.1:{port}/ cannot be read: {error!r}") from error
+    wanted = {"node_id": verdict.node_id, "boot_id": verdict.boot_id, "cpus": guest.machine.cpus, "kernel": verdict.kernel}
+    for name, value in wanted.items():
+        if status.get(name) != value:
+            raise PageError(f"status.json of the board: {name} is {status.get(name)!r}, expected {value!r}")
+        if str(value) not in page:
+            raise PageError(f"the board's page does not show its {name} {value!r}")
+
+
+def _build(arch: str, clock: Clock) -> Built:
+    clock.say(f"loader and workload for {arch}: building what is not in the cache yet")
+    built = build(arch)
+    size = built.loader.initramfs.stat().st_size
+    clock.say(f"loader {built.loader.build_id}: kernel {built.loader.kernel_version}, initramfs {size / 1e6:.1f} MB")
+    return built
+
+
+def _say_end(clock: Clock, arch: str, server: BootServer, port: int, verdict: Verdict) -> None:
+    clock.say(f"payload   up: node {verdict.node_id}, {verdict.cpus} CPUs, kernel {verdict.kernel}, {verdict.address}")
+    print(f"\n  status page of the boot server  {server.url}/")
+    print(f"  page of the board               http://127.0.0.1:{port}/\n")
+    taken_s = clock.elapsed_s()
+    first_s = _first_run_s(arch, taken_s)
+    print(
+        f"  from command to page: {taken_s:.0f} s now, {first_s:.0f} s at the first run on this machine ({arch})\n", flush=True
+    )
+
+
+def _first_run_s(arch: str, taken_s: float) -> float:
+    """How long the first run took on this machine, whose cache was empty; remembered beside what it built."""
+    path = bootpilot_cache() / f"demo-first-run-{arch}"
+    if not path.exists():
+        path.write_text(f"{taken_s:.1f}\n")
+    return float(path.read_text())
+
+
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="bootpilot-demo-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            print(f"demo: kept {folder} (card image, console.log, home of the server)", file=sys.stderr)
+        else:
+            shutil.rmtree(folder)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="demo", description="Boot a simulated board end to end.")
+    parser.add_argument("--arch", choices=sorted(MACHINES), default="arm64", help="which board (default: arm64)")
+    parser.add_argument("--once", action="store_true", help="check the board's page and end: 0 if it is right, 1 if not")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with card image, console log and server home")
+    parser.add_argument("--console", action="store_true", help="show the whole serial console")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""Picks the stages of a boot out of a serial console for a person who watches. No I/O here.
+
+For display only: no test and no verdict looks at these lines.
+"""
+
+import re
+
+AGENT_LINE = re.compile(r"^\[ *\d+\.\d\d\] (?P<text>.*)")
+KERNEL_LINE = re.compile(r"^\[ *\d+\.\d{6}\] (?P<text>.*)")
+FIRMWARE_LINE = re.compile(r"^(?P<text>U-Boot 20\S+)")
+KERNEL_VERSION = re.compile(r"^Linux version (\S+)")
+
+
+class ConsoleStages:
+    """Fed with console lines in order; remembers which kernel is running."""
+
+    def __init__(self) -> None:
+        self._kernels = 0
+
+    def stage(self, line: str) -> str:
+        """What to show for this line; empty for the many lines that are no stage."""
+        if found := FIRMWARE_LINE.match(line):
+            return f"firmware  {found['text']}"
+        if found := AGENT_LINE.match(line):
+            return f"agent     {found['text']}"
+        if found := KERNEL_LINE.match(line):
+            return self._kernel_stage(found["text"])
+        return ""
+
+    def _kernel_stage(self, text: str) -> str:
+        if found := KERNEL_VERSION.match(text):
+            self._kernels += 1
+            return f"{'loader' if self._kernels == 1 else 'payload'}    kernel {found[1]} starts".replace(
+                "payload    ", "payload   "
+            )
+        return "loader    kexec: jump into the payload's kernel" if "kexec_core: Starting new kernel" in text else ""

@@ -1,0 +1,57 @@
+"""What every boot in QEMU needs: a short folder, what was built, a boot server of its own, a count of lost kernels."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from scripts.lab.boot_server import BootServer
+from scripts.lab.chain import Built, booted, build
+from scripts.lab.guest import Guest
+from scripts.lab.verdict import Verdict
+from scripts.lab.vm import RunningGuest
+from tests.lost_kernels import LOST_KERNELS
+
+# Generous: other tests, or other people, may use the machine as well. From idle machines: 13, 15 and 54 s.
+DEADLINE_S = {"amd64": 300.0, "arm64": 400.0, "armhf": 600.0}
+
+Boot = Callable[[Guest], AbstractContextManager[tuple[RunningGuest, Verdict]]]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, because the paths of control sockets end at 107 bytes; pytest's own are longer."""
+    path = Path(tempfile.mkdtemp(prefix="bp-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[BootServer]:
+    """A boot server that has not started yet."""
+    server = BootServer(folder / "home")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def built() -> Callable[[str], Built]:
+    """The loader and workload of an architecture, made once."""
+    return cache(build)
+
+
+@pytest.fixture
+def boot(request: pytest.FixtureRequest) -> Boot:
+    """Boots a guest to its payload; a kernel that QEMU loses is counted under the test's name."""
+
+    def to_payload(guest: Guest) -> AbstractContextManager[tuple[RunningGuest, Verdict]]:
+        def count(why: str) -> None:
+            LOST_KERNELS.append(f"{request.node.name}: {why}")
+
+        return booted(guest, DEADLINE_S[guest.machine.arch], count)
+
+    return to_payload
