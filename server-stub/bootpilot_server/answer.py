@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row
 from bootpilot_agent.plan import Plan, Report
 from bootpilot_server import boot_records, node_records
 from bootpilot_server.boot_state import ended_badly
-from bootpilot_server.decide import Catalogue, Decision, NodeFacts, decide
+from bootpilot_server.decide import decide
+from bootpilot_server.decision import Catalogue, Decision, NodeFacts
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.identification import known_by
 from bootpilot_server.recipes import Revision

@@ -38,7 +38,7 @@ def greet() -> Response:
 
 @api.post("/boot")
 def boot() -> Response:
-    address = request.remote_addr or ""
+    address = _address()
     try:
         question = Question(_body(MAX_BODY_BYTES), _token(), address, time.time())
         plan = answer(current_server(), question)
@@ -100,6 +100,11 @@ def _body(limit_bytes: int) -> bytes:
 def _token() -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _address() -> str:
+    """The client's address; an IPv4 client of a socket for both families as plain IPv4."""
+    return (request.remote_addr or "").removeprefix("::ffff:")
 
 
 def _source() -> Source:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bootpilot_agent.plan import SHA256_PATTERN
-from bootpilot_server.decide import StoredArtifact
+from bootpilot_server.decision import StoredArtifact
 from bootpilot_server.errors import HomeError
 from bootpilot_server.kernel_header import HEADER_BYTES, kernel_arch
 

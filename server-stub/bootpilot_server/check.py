@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bootpilot_server import revision_records
 from bootpilot_server.artifacts import ArtifactStore
-from bootpilot_server.decide import StoredArtifact
+from bootpilot_server.decision import StoredArtifact
 from bootpilot_server.findings import Finding
 from bootpilot_server.folder import read_folder
 from bootpilot_server.recipes import ArtifactRef, Profile, Revision

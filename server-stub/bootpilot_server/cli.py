@@ -68,9 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_serve(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = _verb(verbs, "serve", _serve, "answer boards and show the status page, until SIGTERM")
-    serve.add_argument(
-        "--listen", default="[::]:8080", metavar="ADDR:PORT", help="default %(default)s; port 0 takes a free one"
-    )
+    serve.add_argument("--listen", metavar="ADDR:PORT", help="default: port 8080 of every address; port 0 takes a free one")
     serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there once the server listens")
     serve.add_argument("--allow-simulated", action="store_true", help="accept reports that say their identity is simulated")
     serve.add_argument(

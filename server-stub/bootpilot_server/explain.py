@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bootpilot_server import node_records
 from bootpilot_server.answer import decide_for
-from bootpilot_server.decide import Decision
+from bootpilot_server.decision import Decision
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.records import NodeRecord
 from bootpilot_server.server import Server

@@ -11,7 +11,7 @@ from flask import Flask
 from bootpilot_server.app import create_app
 from bootpilot_server.config import Config, read_mirrors
 from bootpilot_server.server import open_server, read_config
-from bootpilot_server.serving import Listen, Workers, open_listener, run, url_of, write_port_file
+from bootpilot_server.serving import Listen, Workers, open_default_listener, open_listener, run, url_of, write_port_file
 from bootpilot_server.terminal import Terminal
 
 # Of a worker's threads, this part may be busy with downloads: a report always finds a free one.
@@ -23,7 +23,7 @@ def serve(arguments: argparse.Namespace, terminal: Terminal, home: Path) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     config = _config(arguments, home)
     open_server(config, create=True).database.close()
-    listener = open_listener(Listen.from_text(arguments.listen))
+    listener = open_listener(Listen.from_text(arguments.listen)) if arguments.listen else open_default_listener()
     bound, port = listener.getsockname()[:2]
     workers = Workers(arguments.workers, arguments.threads)
 

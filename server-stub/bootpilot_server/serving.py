@@ -6,6 +6,7 @@ without them each such board would hold one thread for a quarter of an hour.
 
 import os
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from bootpilot_server.errors import OperatorError
+from bootpilot_server.gunicorn_worker import QuietLogger, Worker
 
 BACKLOG = 2048
 DEAD_PEER_MS = 60_000
+HEADERS_S = 30
+ANYWHERE = "0.0.0.0"  # noqa: S104 (a boot server is there for the whole network)
 GRACEFUL_S = 10
 KEEPALIVE_S = 20
 
@@ -46,16 +50,23 @@ class Workers:
     threads: int
 
 
+def open_default_listener(port: int = 8080) -> socket.socket:
+    """Both families, or IPv4 alone where the kernel was started without IPv6. Raises OperatorError."""
+    return open_listener(Listen("::" if Path("/proc/sys/net/ipv6").exists() else ANYWHERE, port))
+
+
 def open_listener(listen: Listen) -> socket.socket:
     """A bound, listening socket. `[::]` takes IPv4 as well. Raises OperatorError."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(listen.host or "0.0.0.0", listen.port, type=socket.SOCK_STREAM)[0]  # noqa: S104
+        family, _, _, _, address = socket.getaddrinfo(listen.host or ANYWHERE, listen.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # Inherited by connections, and in force while gunicorn waits for a request's headers without a time limit of its own.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", HEADERS_S, 0))
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
@@ -66,7 +77,7 @@ def open_listener(listen: Listen) -> socket.socket:
 
 def url_of(bound: str, port: int) -> str:
     """The URL under which a program on this machine reaches what is bound to this address."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bound, f"[{bound}]" if ":" in bound else bound)  # noqa: S104
+    shown = {ANYWHERE: "127.0.0.1", "::": "127.0.0.1"}.get(bound, f"[{bound}]" if ":" in bound else bound)
     return f"http://{shown}:{port}"
 
 
@@ -84,7 +95,8 @@ def run(make_app: Callable[[], Flask], listener: socket.socket, workers: Workers
         "bind": f"fd://{listener.detach()}",
         "workers": workers.processes,
         "threads": workers.threads,
-        "worker_class": "gthread",
+        "worker_class": Worker,
+        "logger_class": QuietLogger,
         "worker_connections": 4000,
         "keepalive": KEEPALIVE_S,
         "graceful_timeout": GRACEFUL_S,

@@ -1,0 +1,80 @@
+"""The nouns of deciding: what is known about a node, what is at hand, and what a decision is. No I/O here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bootpilot_agent.evidence import Grade
+from bootpilot_agent.plan import Plan, Report
+from bootpilot_server.recipes import Expects
+from bootpilot_server.rendering import RenderedFile
+
+
+class WaitReason(StrEnum):
+    """The closed set of words that a `wait` may carry."""
+
+    NOT_APPROVED = "not-approved"
+    ON_HOLD = "on-hold"
+    CONFLICT = "conflict"
+    NO_USABLE_PLAN = "no-usable-plan"
+    NO_SLOT = "no-slot"
+    RENDER_ERROR = "render-error"
+    RULE_TIE = "rule-tie"
+    CAPABILITY = "capability"
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One node at the moment it asks. `known_by` is the best grade of its evidence, `conflict` what contradicts, or ""."""
+
+    node_id: str
+    report: Report
+    approved: bool = False
+    known_by: Grade = Grade.NONE
+    conflict: str = ""
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """What the server holds under a digest. `kernel_arch` is what the file's own header says, "" if it says nothing."""
+
+    size_bytes: int
+    kernel_arch: str = ""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The artifacts at hand, and the mirrors that have them too."""
+
+    stored: Mapping[str, StoredArtifact]
+    mirrors: tuple[str, ...] = ()
+
+    def urls(self, sha256: str) -> tuple[str, ...]:
+        """Mirrors first: they are nearer. The server itself is always the last resort."""
+        return (*(mirror + artifact_path(sha256) for mirror in self.mirrors), artifact_path(sha256))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A plan without its token, the reasons in the order in which they were found, and the files it needs stored first."""
+
+    plan: Plan
+    why: tuple[str, ...]
+    rule: str = ""
+    profile: str = ""
+    expects: Expects = Expects.NONE
+    files: tuple[RenderedFile, ...] = ()
+    decided_at_s: float = 0.0
+
+
+class RefusedError(Exception):
+    """A node cannot have a plan; it waits instead."""
+
+    def __init__(self, reason: WaitReason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+def artifact_path(sha256: str) -> str:
+    return f"/artifacts/sha256/{sha256}"
