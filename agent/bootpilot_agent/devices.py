@@ -57,7 +57,10 @@ class FindCard(Protocol):
 
 @dataclass(frozen=True)
 class Devices:
-    """`root` is where /proc, /sys and /etc are read; `folder` is the payload's place in memory; `run` starts programs; `clock` times waits."""
+    """`root` is where /proc, /sys and /etc are read; `folder` is the payload's place in memory; `run` starts programs.
+
+    `clock` times the waits between two questions or two tries.
+    """
 
     root: Path
     folder: Path

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
-from urllib.parse import urljoin, urlsplit
 
 from bootpilot_agent.deadline import Chance, Deadline, growing_waits, jittered
 from bootpilot_agent.errors import FetchError, TransportError, VerifyError
 from bootpilot_agent.plan import Artifact
 from bootpilot_agent.plan_client import BUSY, BUSY_WAIT_S, retry_after_s
 from bootpilot_agent.transport import Answer, Stream, Transport
-from bootpilot_agent.trust import token_belongs
+from bootpilot_agent.urls import follow_redirect, join_url, token_belongs
 
 MAX_REDIRECTS = 3
 # A source that moves less than this over the window is as good as dead; another one, or a new connection, may be better.
@@ -108,9 +107,12 @@ class Fetcher:
         """Append the artifact to the file. Raises FetchError or VerifyError and leaves the file as it was."""
         transfer = _Transfer(artifact, file, self.on_bytes)
         sources = [
-            _Source(urljoin(self.server + "/", url), growing_waits(FIRST_WAIT_S, MOST_WAIT_S, self.chance))
+            _Source(target, growing_waits(FIRST_WAIT_S, MOST_WAIT_S, self.chance))
             for url in artifact.urls
+            if (target := join_url(self.server + "/", url))
         ]
+        if not sources:
+            raise FetchError(f"{what}: none of {artifact.urls} is a URL that can be asked", "see the profile's mirrors")
         try:
             self._try_sources(transfer, sources, what)
             file.flush()
@@ -171,7 +173,7 @@ class Fetcher:
             headers = self._headers(url, source, transfer)
             with self.transport.stream("GET", url, deadline=self.deadline, headers=headers, read_s=self.stall_s) as answer:
                 if answer.status in (301, 302, 303, 307, 308):
-                    url = _redirected(url, answer.headers.get("location", ""))
+                    url = _follow(url, answer.headers.get("location", ""))
                     continue
                 _take_position(answer, transfer, what, url)
                 source.etag = _strong_etag(answer.headers)
@@ -241,15 +243,9 @@ def _refuse_status(answer: Stream, transfer: _Transfer) -> None:
     raise _SourceLostError(f"HTTP {answer.status}")
 
 
-def _redirected(url: str, location: str) -> str:
-    """Where a redirect may lead: the same scheme, or https. Raises _SourceLostError."""
-    target = urljoin(url, location)
-    try:
-        there, here = urlsplit(target), urlsplit(url)
-        allowed = there.scheme in ("https", here.scheme) and bool(there.hostname) and there.username is None and there.port != 0
-    except ValueError:
-        allowed = False
-    if not location or not allowed:
+def _follow(url: str, location: str) -> str:
+    target = follow_redirect(url, location)
+    if target is None:
         raise _SourceLostError(f"redirects to {location!a}, which is not allowed")
     return target
 

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bootpilot_agent.deadline import Chance, Clock, Deadline, growing_waits
 from bootpilot_agent.errors import AgentError, NetworkError
@@ -22,6 +22,9 @@ PROBE_S = 15.0
 FIRST_WAIT_S = 1.0
 MOST_WAIT_S = 30.0
 SAY_EVERY_S = 60.0
+# How long to listen at once: to the network while nothing is asked, to the answers while something is.
+IDLE_S = 0.25
+ANSWER_S = 0.1
 # Where the last try failed, others get this much of a head start for each failure.
 BLAME_S = 2.0
 MOST_BLAME = 5
@@ -48,6 +51,47 @@ class Found:
     transport: Transport
 
 
+class Search:
+    """Looks for a server as often as the boot is tried; remembers over which ways the last tries failed."""
+
+    def __init__(
+        self, settings: Settings, ca_file: str, say: Callable[[str], None], chance: Chance, clock: Clock = time.monotonic
+    ) -> None:
+        self.settings = settings
+        self.ca_file = ca_file
+        self.say = say
+        self.chance = chance
+        self.clock = clock
+        self._blamed: dict[Way, int] = {}
+
+    def blame(self, way: Way) -> None:
+        """The try over this way failed: next time others are asked first."""
+        self._blamed[way] = min(self._blamed.get(way, 0) + 1, MOST_BLAME)
+
+    def head_start_s(self, way: Way) -> float:
+        """How much later than the others this way is asked."""
+        return self._blamed.get(way, 0) * BLAME_S
+
+    def find(
+        self, candidates: Callable[[], tuple[Candidate, ...]], idle: Callable[[float], object], deadline: Deadline
+    ) -> Found:
+        """Ask until one answers. `idle(seconds)` waits for news from the network. Raises NetworkError at the deadline."""
+        probes = _Probes(self)
+        say_at_s = self.clock() + SAY_EVERY_S
+        try:
+            while not deadline.passed():
+                probes.follow(ways(candidates(), self.settings))
+                found = probes.take(idle)
+                if found is not None:
+                    return found
+                if self.clock() >= say_at_s:
+                    say_at_s += SAY_EVERY_S
+                    self.say(f"still looking for a boot server: {probes.describe()}")
+            raise NetworkError(f"no boot server: {probes.describe()}", probes.hint())
+        finally:
+            probes.abandon()
+
+
 @dataclass
 class _Probing:
     """How it stands with one way."""
@@ -58,90 +102,83 @@ class _Probing:
     failure: str = ""
 
 
-@dataclass
-class Search:
-    """Looks for a server as often as the boot is tried; remembers over which ways the last tries failed."""
+class _Probes:
+    """The questions of one search. Each runs in a thread of its own and puts its result into one queue."""
 
-    settings: Settings
-    ca_file: str
-    say: Callable[[str], None]
-    chance: Chance
-    clock: Clock = time.monotonic
-    _blamed: dict[Way, int] = field(default_factory=dict)
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._stands: dict[Way, _Probing] = {}
+        self._results: queue.SimpleQueue[tuple[Way, Found | AgentError]] = queue.SimpleQueue()
+        self._over = threading.Event()
 
-    def blame(self, way: Way) -> None:
-        """The try over this way failed: next time others are asked first."""
-        self._blamed[way] = min(self._blamed.get(way, 0) + 1, MOST_BLAME)
-
-    def find(
-        self, candidates: Callable[[], tuple[Candidate, ...]], idle: Callable[[float], object], deadline: Deadline
-    ) -> Found:
-        """Ask until one answers. `idle(seconds)` waits for news from the network. Raises NetworkError at the deadline."""
-        probes: dict[Way, _Probing] = {}
-        results: queue.SimpleQueue[tuple[Way, Found | AgentError]] = queue.SimpleQueue()
-        say_at_s = self.clock() + SAY_EVERY_S
-        while not deadline.passed():
-            self._add_new(probes, ways(candidates(), self.settings))
-            self._start_due(probes, results)
-            found = self._take(probes, results, idle)
-            if found is not None:
-                return found
-            if self.clock() >= say_at_s:
-                say_at_s += SAY_EVERY_S
-                self.say(f"still looking for a boot server: {self._describe(probes)}")
-        raise NetworkError(f"no boot server: {self._describe(probes)}", self._hint(probes))
-
-    def _add_new(self, probes: dict[Way, _Probing], current: list[Way]) -> None:
+    def follow(self, current: list[Way]) -> None:
+        """Ask over the ways that there are now, each when it is due; forget those that are gone."""
+        now_s = self._search.clock()
+        for gone in [way for way in self._stands if way not in current]:
+            del self._stands[gone]
         for way in current:
-            if way not in probes:
-                head_start_s = self._blamed.get(way, 0) * BLAME_S
-                waits = growing_waits(FIRST_WAIT_S, MOST_WAIT_S, self.chance)
-                probes[way] = _Probing(self.clock() + head_start_s, waits)
-        for gone in [way for way in probes if way not in current]:
-            del probes[gone]
+            if way not in self._stands:
+                waits = growing_waits(FIRST_WAIT_S, MOST_WAIT_S, self._search.chance)
+                self._stands[way] = _Probing(now_s + self._search.head_start_s(way), waits)
+            stand = self._stands[way]
+            if not stand.running and now_s >= stand.next_at_s:
+                stand.running = True
+                threading.Thread(target=self._probe, args=(way,), name=f"probe {way}", daemon=True).start()
 
-    def _start_due(self, probes: dict[Way, _Probing], results: "queue.SimpleQueue[tuple[Way, Found | AgentError]]") -> None:
-        for way, probing in probes.items():
-            if not probing.running and self.clock() >= probing.next_at_s:
-                probing.running = True
-                route = Route(way.candidate.lease.interface, way.candidate.lease.dns, self.ca_file)
-                threading.Thread(target=_probe, args=(way, route, results), name=f"probe {way}", daemon=True).start()
-
-    def _take(
-        self,
-        probes: dict[Way, _Probing],
-        results: "queue.SimpleQueue[tuple[Way, Found | AgentError]]",
-        idle: Callable[[float], object],
-    ) -> Found | None:
-        """Wait a little for an answer (or for a lease, if nothing is under way); the first good one."""
-        running = any(probing.running for probing in probes.values())
-        idle(0.0 if running else 0.2)
+    def take(self, idle: Callable[[float], object]) -> Found | None:
+        """Wait a little for an answer, or for a lease if nothing is under way; a good answer, or None."""
+        running = any(stand.running for stand in self._stands.values())
+        idle(0.0 if running else IDLE_S)
         try:
-            way, result = results.get(timeout=0.1 if running else 0)
+            way, result = self._results.get(timeout=ANSWER_S if running else 0.0)
         except queue.Empty:
             return None
         if isinstance(result, Found):
             return result
-        if way in probes:
-            probing = probes[way]
-            probing.running = False
-            probing.next_at_s = self.clock() + next(probing.waits)
-            if result.message != probing.failure:
-                probing.failure = result.message
-                self.say(f"no answer from {way}: {result.message}" + (f"\n  hint: {result.hint}" if result.hint else ""))
+        if stand := self._stands.get(way):
+            stand.running = False
+            stand.next_at_s = self._search.clock() + next(stand.waits)
+            if result.message != stand.failure:
+                stand.failure = result.message
+                self._search.say(
+                    f"no answer from {way}: {result.message}" + (f"\n  hint: {result.hint}" if result.hint else "")
+                )
         return None
 
-    def _describe(self, probes: dict[Way, _Probing]) -> str:
-        if not probes:
-            return "no lease yet" if self.settings.servers else "no lease with a boot server yet"
-        return "; ".join(f"{way}: {probing.failure or 'no answer yet'}" for way, probing in probes.items())
+    def abandon(self) -> None:
+        """Answers that still come are hung up on."""
+        self._over.set()
+        while not self._results.empty():
+            _, late = self._results.get()
+            if isinstance(late, Found):
+                late.transport.close()
 
-    def _hint(self, probes: dict[Way, _Probing]) -> str:
-        if probes:
-            return "is the server running, and may this network reach it?"
-        if self.settings.servers:
+    def describe(self) -> str:
+        if self._stands:
+            return "; ".join(f"{way}: {stand.failure or 'no answer yet'}" for way, stand in self._stands.items())
+        return "no lease yet" if self._search.settings.servers else "no lease that names a boot server yet"
+
+    def hint(self) -> str:
+        if self._stands:
+            return "is the server running, and can it be reached from this network?"
+        if self._search.settings.servers:
             return "is the cable plugged in, and is there a DHCP server? A static address can be set in bootpilot.txt"
         return "name one as `server` in bootpilot.txt, or give DHCP option 224 with its URL"
+
+    def _probe(self, way: Way) -> None:
+        lease = way.candidate.lease
+        transport = Transport(Route(lease.interface, lease.dns, self._search.ca_file))
+        result: Found | AgentError
+        try:
+            check_hello(transport.ask("GET", f"{way.server}/v1/", deadline=Deadline.after(PROBE_S)))
+            result = Found(way, transport)
+        except AgentError as error:
+            result = error
+        except Exception as error:
+            result = AgentError(f"{type(error).__name__}: {error}")
+        if isinstance(result, AgentError) or self._over.is_set():
+            transport.close()
+        self._results.put((way, result))
 
 
 def ways(candidates: tuple[Candidate, ...], settings: Settings) -> list[Way]:
@@ -149,20 +186,6 @@ def ways(candidates: tuple[Candidate, ...], settings: Settings) -> list[Way]:
     if settings.servers:
         return [Way(candidate, url, settings.server_source) for candidate in candidates for url in settings.servers]
     return [Way(candidate, url, DHCP) for candidate in candidates for url in candidate.server_urls]
-
-
-def _probe(way: Way, route: Route, results: "queue.SimpleQueue[tuple[Way, Found | AgentError]]") -> None:
-    transport = Transport(route)
-    try:
-        check_hello(transport.ask("GET", f"{way.server}/v1/", deadline=Deadline.after(PROBE_S)))
-    except AgentError as error:
-        transport.close()
-        results.put((way, error))
-    except Exception as error:
-        transport.close()
-        results.put((way, AgentError(f"{type(error).__name__}: {error}")))
-    else:
-        results.put((way, Found(way, transport)))
 
 
 def check_hello(answer: Answer) -> None:

@@ -29,7 +29,7 @@ from bootpilot_agent.resolver import resolve
 CONNECT_S = 10.0
 READ_S = 30.0
 CHUNK_BYTES = 256 * 1024
-CA_BUNDLE = certifi.where()
+CA_BUNDLE = str(certifi.where())
 
 # A header that does not parse is worth a line to developers, none to a person at the console.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)

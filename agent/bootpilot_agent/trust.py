@@ -42,23 +42,8 @@ def needed_features(plan: Plan) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def token_belongs(url: str, server: str) -> bool:
-    """May the token go to this URL? Only to the boot server's own /v1/, by scheme, host, port and path."""
-    there, own = urlsplit(url), urlsplit(server)
-    same = (there.scheme, there.hostname, _port(there.scheme, there.port)) == (
-        own.scheme,
-        own.hostname,
-        _port(own.scheme, own.port),
-    )
-    return same and there.path.startswith(f"{own.path.rstrip('/')}/v1/") and "/../" not in there.path
-
-
 def describe_trust(server: str, pinned: bool) -> str:
     """What a person at the console must know about how far this boot can be trusted."""
     if urlsplit(server).scheme != "https":
         return UNSIGNED_HTTP
     return UNSIGNED_HTTPS if pinned else UNSIGNED_HTTPS + " Any public CA may vouch for it: none is pinned on the card."
-
-
-def _port(scheme: str, port: int | None) -> int:
-    return port or (443 if scheme == "https" else 80)

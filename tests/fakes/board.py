@@ -77,7 +77,9 @@ class RecordingRun:
     def _load(self, argv: list[str]) -> Completed:
         if self.load_error:
             return Completed(255, "", self.load_error)
-        paths = {word.partition("=")[0]: Path(word.partition("=")[2]) for word in argv if word.startswith(("--initrd=", "--dtb="))}
+        paths = {
+            word.partition("=")[0]: Path(word.partition("=")[2]) for word in argv if word.startswith(("--initrd=", "--dtb="))
+        }
         dtb = paths["--dtb"].read_bytes() if "--dtb" in paths else None
         self.loaded = Loaded(argv, Path(argv[-1]).read_bytes(), paths["--initrd"].read_bytes(), dtb)
         return Completed(0, "", "")
@@ -191,8 +193,14 @@ class FakeBoard:
         self.root = self.folder / "root"
         if self.tree is not None:
             shutil.copytree(self.tree, self.root, symlinks=True)
-        words = ["console=ttyS0", *(f"bootpilot.server={url}" for url in self.servers), *(["bootpilot.shell"] if self.shell else [])]
-        self._write("proc/cmdline", " ".join([*words, *(["bootpilot.card=PARTUUID=0000abcd-01"] if self.card_text else [])]) + "\n")
+        words = [
+            "console=ttyS0",
+            *(f"bootpilot.server={url}" for url in self.servers),
+            *(["bootpilot.shell"] if self.shell else []),
+        ]
+        self._write(
+            "proc/cmdline", " ".join([*words, *(["bootpilot.card=PARTUUID=0000abcd-01"] if self.card_text else [])]) + "\n"
+        )
         self._write("proc/meminfo", MEMINFO.format(available=self.available_kib))
         build = {"arch": self.arch, "agent_version": "0.1.0", "build_id": "0123456789abcdef", "built_unix_s": 1_700_000_000}
         self._write("etc/bootpilot/build.json", json.dumps(build))

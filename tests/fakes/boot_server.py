@@ -1,4 +1,4 @@
-"""A boot server by the letter of the wire, on a ScriptedServer: plans with the right nonce, artifacts, events. Faults on top."""
+"""A boot server by the letter of the wire, on a ScriptedServer: plans with the right nonce, artifacts, events."""
 
 import hashlib
 import json
@@ -19,7 +19,9 @@ EditPlan = Callable[[dict[str, Json]], None]
 
 def problem(status: int, detail: str, *headers: tuple[str, str]) -> Reply:
     """A problem document."""
-    return Reply(status, json.dumps({"title": "trouble", "status": status, "detail": detail}).encode(), (PROBLEM_TYPE, *headers))
+    return Reply(
+        status, json.dumps({"title": "trouble", "status": status, "detail": detail}).encode(), (PROBLEM_TYPE, *headers)
+    )
 
 
 @dataclass

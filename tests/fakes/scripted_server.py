@@ -7,13 +7,14 @@ second, and all later ones with the last. A reply can also be a function of the 
 import contextlib
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 ENDLESS_CHUNK = bytes(65536)
 
@@ -68,6 +69,7 @@ class ScriptedServer:
     """Use as a context manager; then `url` is where it listens and `requests` what it was asked, in order."""
 
     address: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     _routes: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -75,7 +77,7 @@ class ScriptedServer:
     _threads: list[threading.Thread] = field(default_factory=list)
     _connections: list[socket.socket] = field(default_factory=list)
 
-    def __enter__(self) -> "ScriptedServer":
+    def __enter__(self) -> Self:
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         self._listener = socket.create_server((self.address, 0), family=family)
         self.port: int = self._listener.getsockname()[1]
@@ -97,7 +99,8 @@ class ScriptedServer:
 
     @property
     def url(self) -> str:
-        return f"http://[{self.address}]:{self.port}" if ":" in self.address else f"http://{self.address}:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
     def on(self, method: str, path: str, *answers: Answer) -> None:
         """Answers for a path (its query does not count; a closing `/*` takes all below), in order; the last one stays."""
@@ -122,8 +125,16 @@ class ScriptedServer:
                 self._connections.append(connection)
             self._start(self._serve, connection)
 
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as reader, contextlib.suppress(OSError):
+    def _serve(self, plain: socket.socket) -> None:
+        with plain, contextlib.suppress(OSError):
+            if self.tls is None:
+                self._answer(plain)
+                return
+            with self.tls.wrap_socket(plain, server_side=True) as connection:
+                self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as reader:
             while request := _read_request(reader):
                 reply = self._choose(request)
                 if not self._send(connection, request, reply):

@@ -1,0 +1,73 @@
+"""The boot server as the program that people start, on a free port."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 60.0
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'agent'}:{ROOT / 'server-stub'}"}
+
+
+@dataclass
+class RunningServer:
+    """`url` is where it listens; `output` is the file of everything it said."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    output: Path
+
+    def kill(self) -> None:
+        """As the power does it: master and workers at once, no goodbye."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+@contextmanager
+def running_server(home: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator[RunningServer]:
+    """Started when this is entered, gone when it is left."""
+    port_file, output = home.parent / f"{home.name}.port", home.parent / f"{home.name}.output"
+    port_file.unlink(missing_ok=True)
+    argv = [sys.executable, "-m", "bootpilot_server", "--home", str(home), "serve", "--listen", listen]
+    with output.open("wb") as said:
+        process = subprocess.Popen(
+            [*argv, "--port-file", str(port_file), *options],
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        host = listen.rpartition(":")[0]
+        yield RunningServer(process, f"http://{host}:{_wait_for_port(port_file, process, output)}", output)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def bootpilot(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One command of `bootpilot`, as a person types it."""
+    argv = [sys.executable, "-m", "bootpilot_server", "--home", str(home), *arguments]
+    return subprocess.run(argv, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+
+def _wait_for_port(port_file: Path, process: subprocess.Popen[bytes], output: Path) -> int:
+    deadline = time.monotonic() + START_S
+    while not port_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"the server did not start: {output.read_text()}")
+        time.sleep(0.05)
+    return int(port_file.read_text())
