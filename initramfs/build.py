@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from initramfs import loader, workload
 from initramfs.architectures import ARCHITECTURES, Architecture
 from initramfs.archive import PartSize, measure_parts, write_image, write_tree
 from initramfs.cache import cached_folder, key_of, tree_digests
@@ -14,11 +15,9 @@ from initramfs.errors import BuildError
 from initramfs.freeze import freeze_key, frozen_agent
 from initramfs.kernel import fetch_kernel, staged_modules
 from initramfs.layout import Layout
-from initramfs.loader import BuildFacts, loader_layout
 from initramfs.packages import Packages, built_unix_s
 from initramfs.programs import ROOT_PACKAGES, STATIC_BUSYBOX
 from initramfs.progress import Progress
-from initramfs.workload import workload_layout
 
 HERE = Path(__file__).parent
 SELF_TEST_TIMEOUT_S = 300.0
@@ -80,12 +79,12 @@ def build_loader(arch: str, options: BuildOptions | None = None) -> Loader:
         root = packages.unpacked(programs, prepare_root)
         agent = frozen_agent(architecture, programs, root, options.progress)
         modules = staged_modules(kernel, groups, architecture, root)
-        facts = BuildFacts(build_id, arch, built_unix_s((*programs, kernel.package)))
-        layout = loader_layout(architecture, root, agent, kernel, modules, facts)
+        facts = loader.BuildFacts(build_id, arch, built_unix_s((*programs, kernel.package)))
+        layout = loader.loader_layout(architecture, root, agent, kernel, modules, facts)
         with options.progress.step(f"trying the frozen agent for {arch}"):
             _self_test(architecture, layout)
         with options.progress.step(f"compressing the {arch} initramfs"):
-            _write_with_facts(folder, "initramfs.zst", layout, facts.built_unix_s)
+            _write_with_facts(folder, "initramfs.zst", layout, loader.LAST_PART, facts.built_unix_s)
 
     folder = cached_folder("loaders", build_id, make)
     raw_bytes, sizes = _read_facts(folder)
@@ -110,9 +109,9 @@ def build_workload(arch: str, options: BuildOptions | None = None) -> Workload:
 
     def make(folder: Path) -> None:
         modules = staged_modules(kernel, groups, architecture, packages.unpacked(programs, prepare_root))
-        layout = workload_layout(packages.unpacked(busybox), kernel, modules)
+        layout = workload.workload_layout(packages.unpacked(busybox), kernel, modules)
         with options.progress.step(f"compressing the {arch} workload"):
-            _write_with_facts(folder, "initrd.zst", layout, built_unix_s(inputs))
+            _write_with_facts(folder, "initrd.zst", layout, workload.LAST_PART, built_unix_s(inputs))
 
     folder = cached_folder("workloads", build_id, make)
     raw_bytes, sizes = _read_facts(folder)
@@ -142,8 +141,8 @@ def _self_test(architecture: Architecture, layout: Layout) -> None:
         run_in_root(architecture, Path(tree), ["/opt/bootpilot/bootpilot-agent", "--self-test"], timeout_s=SELF_TEST_TIMEOUT_S)
 
 
-def _write_with_facts(folder: Path, name: str, layout: Layout, time_s: int) -> None:
-    raw_bytes = write_image(layout, folder / name, time_s)
+def _write_with_facts(folder: Path, name: str, layout: Layout, last_part: str, time_s: int) -> None:
+    raw_bytes = write_image(layout, folder / name, time_s, last_part)
     sizes = [asdict(part) for part in measure_parts(layout, folder / name)]
     (folder / "facts.json").write_text(json.dumps({"unpacked_bytes": raw_bytes, "sizes": sizes}, indent=1))
 

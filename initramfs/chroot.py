@@ -5,37 +5,18 @@ programs run under qemu-user by binfmt_misc: by the machine's handler if it has 
 "binfmt_misc: enable sandboxed mounts"), by a handler in the namespace only.
 """
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from initramfs.architectures import Architecture
 from initramfs.command import run
+from initramfs.errors import BuildError
 
-HANDLERS = Path("/usr/lib/binfmt.d")
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+SCRIPT = Path(__file__).with_name("chroot.sh")
 MOUNT_POINTS = ("proc", "dev", "tmp", "work")
-
-# `runs` tells a program of the wrong format (126, 127) from one that merely fails.
-_SCRIPT = """\
-set -eu
-root={root}
-mount -t proc proc "$root/proc" 2>/dev/null || mount --rbind /proc "$root/proc"
-mount -t tmpfs tmpfs "$root/dev"
-: >"$root/dev/null"
-mount --bind /dev/null "$root/dev/null"
-mount -t tmpfs tmpfs "$root/tmp"
-[ -z {work} ] || mount --bind {work} "$root/work"
-runs() {{ code=0; chroot "$root" {probe} >/dev/null 2>&1 || code=$?; [ "$code" -lt 126 ]; }}
-if ! runs && [ -r {handler} ]; then
-    mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && cat {handler} >/proc/sys/fs/binfmt_misc/register || :
-fi
-runs || {{ echo "this machine cannot run {name} programs: binfmt_misc has no handler {emulator}" >&2; exit 1; }}
-exec env -i PATH={path} HOME=/tmp LC_ALL=C.UTF-8 {settings} chroot "$root" {command}
-"""
-HINT = (
-    "building needs user namespaces, and for foreign architectures qemu-user-static (Debian 13: qemu-user-binfmt); "
-    "where binfmt_misc has lost its handlers: systemctl restart systemd-binfmt"
+NAMESPACES_HINT = (
+    "building without root needs user namespaces: sysctl user.max_user_namespaces must not be 0, and on Ubuntu "
+    "kernel.apparmor_restrict_unprivileged_userns must be"
 )
 
 
@@ -63,23 +44,18 @@ def run_in_root(
     Raises:
         BuildError: it failed, or this machine cannot run such programs.
     """
-    script = chroot_script(architecture, root, argv, work, settings or {}, probe)
-    argv = ["unshare", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
-    return run(argv, timeout_s=timeout_s, hint=HINT)
+    try:
+        return run(chroot_argv(architecture, root, argv, work, settings or {}, probe), timeout_s=timeout_s)
+    except BuildError as error:
+        if "unshare: " in error.message:
+            error.hint = NAMESPACES_HINT
+        raise
 
 
-def chroot_script(
+def chroot_argv(
     architecture: Architecture, root: Path, argv: Sequence[str], work: Path | None, settings: Mapping[str, str], probe: str
-) -> str:
-    """The shell script that runs inside the new namespaces."""
-    return _SCRIPT.format(
-        root=shlex.quote(str(root)),
-        work=shlex.quote(str(work) if work else ""),
-        handler=shlex.quote(str(HANDLERS / f"qemu-{architecture.emulator}.conf")),
-        emulator=f"qemu-{architecture.emulator}",
-        name=architecture.name,
-        probe=shlex.quote(probe),
-        path=PATH,
-        settings=" ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items()),
-        command=shlex.join(argv),
-    )
+) -> list[str]:
+    """The command that enters new namespaces and then the root."""
+    namespaces = ["unshare", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
+    script = ["sh", str(SCRIPT), f"qemu-{architecture.emulator}", str(root), str(work or "-"), probe]
+    return [*namespaces, *script, *(f"{name}={value}" for name, value in settings.items()), "chroot", str(root), *argv]

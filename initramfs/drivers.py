@@ -94,9 +94,9 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "other-soc",
-        "dwmac-generic stmmac-platform dwmac-altr-socfpga dwmac-stm32 macb smc91x smsc911x netsec xgene-enet hns_enet_drv "
-        "fsl-dpaa2-eth fsl_enetc ftgmac100 xgmac tmio_mmc_core armmmci dw_mmc-pltfm sdhci-of-esdhc sdhci_am654 "
-        "sdhci-tegra sdhci-msm sdhci-acpi sdhci-pci renesas_sdhi_internal_dmac qcom-emac pcs-lynx",
+        "dwmac-generic stmmac-platform dwmac-altr-socfpga dwmac-stm32 macb smc91x smsc911x "
+        "ftgmac100 xgmac tmio_mmc_core armmmci dw_mmc-pltfm sdhci-of-esdhc sdhci_am654 "
+        "sdhci-tegra sdhci-msm sdhci-acpi sdhci-pci renesas_sdhi_internal_dmac pcs-lynx",
         reason="network and SD of further boards; smsc911x and armmmci are Versatile Express in QEMU",
         workload=True,
     ),
@@ -108,14 +108,27 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "pci-net",
-        "e1000 e1000e igb igbvf igc ixgbe r8169 8139cp 8139too tg3 bnx2 sky2 skge atl1c atl1e alx atlantic jme forcedeth "
-        "pcnet32 via-rhine via-velocity ne2k-pci e100 amd-xgbe vmxnet3 hv_netvsc ena gve xen-netfront dwmac-intel lan743x",
+        "e1000 e1000e igb igc r8169 8139cp 8139too tg3 sky2 skge atl1c atl1e alx jme forcedeth "
+        "pcnet32 via-rhine via-velocity ne2k-pci e100 dwmac-intel lan743x",
         reason="PCs, small servers, clouds",
     ),
     DriverGroup(
         "server-net",
-        "i40e iavf ice ixgbevf bnxt_en mlx4_en mlx5_core be2net cxgb4 qede sfc bnx2x enic hinic nfp thunder_bgx nicvf",
+        "ixgbe igbvf ixgbevf atlantic amd-xgbe bnx2 bnx2x bnxt_en i40e iavf ice mlx4_en mlx5_core be2net cxgb4 qede sfc enic "
+        "hinic nfp thunder_bgx nicvf",
         reason="10 to 200 Gb/s cards: megabytes each, and mostly with firmware of their own",
+        standard=False,
+    ),
+    DriverGroup(
+        "clouds",
+        "hv_netvsc hv_storvsc vmxnet3 vmw_pvscsi ena gve xen-netfront xen-blkfront",
+        reason="virtual machines of Hyper-V, VMware, Xen, Amazon and Google, for their own network and disks",
+        standard=False,
+    ),
+    DriverGroup(
+        "arm-servers",
+        "xgene-enet hns_enet_drv fsl-dpaa2-eth fsl_enetc qcom-emac netsec ahci_xgene",
+        reason="network on the chips of 64-bit ARM servers",
         standard=False,
     ),
     DriverGroup(
@@ -159,9 +172,15 @@ DRIVER_GROUPS = (
     DriverGroup(
         "disks",
         "sd_mod ahci ahci_platform ata_piix ata_generic nvme usb-storage uas sata_sil24 sata_sil sata_via sata_nv "
-        "sata_highbank ahci_tegra ahci_ceva ahci_qoriq ahci_xgene ahci_dwc mptspi mptsas vmw_pvscsi hv_storvsc "
-        "xen-blkfront megaraid_sas phy-exynos5250-sata",
+        "sata_highbank ahci_tegra ahci_ceva ahci_qoriq ahci_dwc "
+        "phy-exynos5250-sata",
         reason="the inventory, installation marks, and the loader's own files on a USB stick",
+    ),
+    DriverGroup(
+        "server-disks",
+        "megaraid_sas mpt3sas mptspi mptsas hpsa aacraid",
+        reason="RAID and SAS controllers",
+        standard=False,
     ),
     DriverGroup(
         "disk-checksums",

@@ -21,12 +21,6 @@ AGENT_SOURCES = HERE.parent / "agent"
 PROGRAM = "bootpilot-agent"
 FREEZE_TIMEOUT_S = 1800.0
 
-_NO_AGENT_YET = """
-def main():
-    import time, netifaces, pyudev, requests
-    print("stub agent", netifaces.interfaces(), time.monotonic())
-    return 0
-"""
 _FIXED: Mapping[str, str] = {
     "SOURCE_DATE_EPOCH": "315532800",  # 1980, the earliest date that a zip file can carry
     "PYTHONHASHSEED": "0",
@@ -73,9 +67,6 @@ def _stage(work: Path, site: Path, bootloader: Path | None, architecture: Archit
     shutil.copytree(
         AGENT_SOURCES / "bootpilot_agent", work / "agent" / "bootpilot_agent", ignore=shutil.ignore_patterns("__pycache__")
     )
-    main = work / "agent" / "bootpilot_agent" / "__main__.py"
-    if not main.exists():
-        main.write_text(_NO_AGENT_YET)
     shutil.copytree(HERE / "hooks", work / "hooks", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("agent.spec", "agent_entry.py"):
         shutil.copy(HERE / name, work / name)

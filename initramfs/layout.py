@@ -1,7 +1,7 @@
 """Puts files at their places in an image, part by part, in a reproducible order. Pure but for reading which files there are."""
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,8 +53,8 @@ class Layout:
         """Every entry, sorted by name: folders come before what is in them, and the order never depends on a disk's."""
         return (self.entries[name] for name in sorted(self.entries))
 
-    def of_part(self, part: str) -> Iterator[Entry]:
-        return (entry for entry in self.ordered() if self.parts[entry.name] == part)
+    def of_parts(self, parts: Collection[str]) -> Iterator[Entry]:
+        return (entry for entry in self.ordered() if self.parts[entry.name] in parts)
 
     def part_names(self) -> list[str]:
         """The parts in the order in which they were first added."""

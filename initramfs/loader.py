@@ -12,8 +12,9 @@ from initramfs.layout import Layout, merged_usr
 from initramfs.programs import add_libraries, add_loader_programs
 
 OVERLAY = Path(__file__).with_name("overlay")
-# Sorts behind everything else; /init looks for it, because a kernel that runs out of memory while unpacking goes on
+# The last entry of the last part; /init looks for it, because a kernel that runs out of memory while unpacking goes on
 # ("Initramfs unpacking failed: write error").
+LAST_PART = "agent"
 LAST_ENTRY = "zz-unpacked-to-the-end"
 
 
@@ -40,10 +41,10 @@ def loader_layout(
     # The kernel opens it for /init before /init can mount anything.
     layout.add("init", character_device("dev/console", 5, 1))
     layout.add_tree("init", "", OVERLAY)
-    layout.add("init", regular("etc/bootpilot/build.json", facts.to_json()))
-    layout.add("init", regular(LAST_ENTRY, b""))
+    layout.add(LAST_PART, regular("etc/bootpilot/build.json", facts.to_json()))
+    layout.add(LAST_PART, regular(LAST_ENTRY, b""))
     add_loader_programs(layout, root)
-    layout.add_tree("agent", "opt/bootpilot", agent)
+    layout.add_tree(LAST_PART, "opt/bootpilot", agent)
     add_libraries(layout, root, architecture, agent)
     add_modules(layout, modules, kernel.version, KMOD_INDEXES)
     layout.add("modules", directory("usr/lib/firmware"))

@@ -8,6 +8,7 @@ from initramfs.layout import Layout, merged_usr
 from initramfs.loader import LAST_ENTRY, add_modules
 from initramfs.programs import add_busybox
 
+LAST_PART = "page"
 FILES = Path(__file__).with_name("workload")
 APPLETS = """
     [ ash awk cat chmod chroot clear cp cttyhack cut date dd df dirname dmesg du echo env false find free grep halt head hexdump
@@ -23,8 +24,8 @@ def workload_layout(root: Path, kernel: Kernel, modules: Path) -> Layout:
     for entry in merged_usr():
         layout.add("init", entry)
     layout.add("init", character_device("dev/console", 5, 1))
-    layout.add_tree("init", "", FILES)
-    layout.add("init", regular(LAST_ENTRY, b""))
+    layout.add_tree(LAST_PART, "", FILES)
+    layout.add(LAST_PART, regular(LAST_ENTRY, b""))
     add_busybox(layout, root / "bin" / "busybox", APPLETS)
     add_modules(layout, modules, kernel.version, BUSYBOX_INDEXES)
     return layout
