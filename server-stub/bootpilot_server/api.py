@@ -87,13 +87,16 @@ def _within_boot(boot_id: str, take: Callable[[Connection, BootRecord, float], d
 
 
 def _body(limit_bytes: int) -> bytes:
-    """The request's body. Raises ProblemError 413 when it is larger, declared or not."""
-    body = request.stream.read(limit_bytes + 1)
-    if len(body) <= limit_bytes:
-        return body
-    drained = 0
-    while drained < MAX_DRAIN_BYTES and (chunk := request.stream.read(1 << 16)):
-        drained += len(chunk)
+    """The request's body. Raises ProblemError 413 when it is larger, declared or not, and 400 when it breaks off."""
+    try:
+        body = request.stream.read(limit_bytes + 1)
+        if len(body) <= limit_bytes:
+            return body
+        drained = 0
+        while drained < MAX_DRAIN_BYTES and (chunk := request.stream.read(1 << 16)):
+            drained += len(chunk)
+    except OSError as error:
+        raise ProblemError(400, f"the body could not be read: {error}", field="body") from error
     raise ProblemError(413, f"the body is larger than {limit_bytes} bytes", field="body")
 
 

@@ -9,13 +9,13 @@ from bootpilot_server.server import Server
 from bootpilot_server.status import status
 
 
-def create_app(server: Server) -> Flask:
-    """The application for one server, to be run by any WSGI server."""
+def create_app(server: Server, broken_requests: tuple[type[Exception], ...] = ()) -> Flask:
+    """The application for one server. `broken_requests` are what its WSGI server raises when a body cannot be read."""
     app = Flask(__name__, static_folder="static")
     app.extensions["bootpilot"] = server
     for blueprint in (api, artifact_api, status):
         app.register_blueprint(blueprint)
-    problem_responses.register(app)
+    problem_responses.register(app, broken_requests)
     app.after_request(_harden)
     return app
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.http import parse_range_header, unquote_etag
 from werkzeug.wsgi import wrap_file
 
@@ -59,23 +60,34 @@ def artifact(sha256: str) -> Response:
         file = current_server().artifacts.open(sha256)
     except OSError as error:
         raise ProblemError(404, "there is no such artifact; `bootpilot artifact list` shows what there is") from error
-    size = os.fstat(file.fileno()).st_size
+    try:
+        response = _answer(sha256, file, os.fstat(file.fileno()).st_size)
+    except Exception:
+        file.close()
+        raise
+    response.mimetype = "application/octet-stream"
+    response.set_etag(sha256)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Cache-Control"] = CACHE_CONTROL
+    return response
+
+
+def _answer(sha256: str, file: BinaryIO, size: int) -> Response:
     if request.if_none_match.contains_weak(sha256):
         file.close()
-        return _describe(Response(status=304), sha256)
+        return Response(status=304)
     if request.method == "HEAD":
         file.close()
         response = Response()
         response.content_length = size
-        return _describe(response, sha256)
-    return _describe(_stream(file, size, _wanted_range(sha256, size)), sha256)
+        return response
+    return _stream(file, size, _wanted_range(sha256, size))
 
 
 def _stream(file: BinaryIO, size: int, part: tuple[int, int] | None) -> Response:
     start, stop = part or (0, size)
     downloads = current_server().downloads
     if not downloads.acquire(blocking=False):
-        file.close()
         raise ProblemError(503, "too many downloads at once; ask again", retry_after_s=BUSY_RETRY_AFTER_S)
     body = wrap_file(request.environ, cast("IO[bytes]", Slice(file, start, stop - start, downloads.release)), 1 << 16)
     response = Response(body, 206 if part else 200, direct_passthrough=True)
@@ -85,23 +97,15 @@ def _stream(file: BinaryIO, size: int, part: tuple[int, int] | None) -> Response
     return response
 
 
-def _describe(response: Response, sha256: str) -> Response:
-    response.mimetype = "application/octet-stream"
-    response.set_etag(sha256)
-    response.headers["Accept-Ranges"] = "bytes"
-    response.headers["Cache-Control"] = CACHE_CONTROL
-    return response
-
-
 def _wanted_range(sha256: str, size: int) -> tuple[int, int] | None:
-    """[start, stop) of the range asked for, None for the whole file. Raises ProblemError 416."""
-    condition, _ = unquote_etag(request.headers.get("If-Range"))
-    if condition not in (None, sha256):
+    """[start, stop) of the range asked for, None for the whole file. Raises RequestedRangeNotSatisfiable (416)."""
+    condition, is_weak = unquote_etag(request.headers.get("If-Range"))
+    if condition not in (None, sha256) or is_weak:
         return None
     wanted = parse_range_header(request.headers.get("Range"))
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
         return None
     part = wanted.range_for_length(size)
     if part is None:
-        raise ProblemError(416, f"the range lies outside the artifact's {size} bytes", size=size)
+        raise RequestedRangeNotSatisfiable(size, description=f"the range lies outside the artifact's {size} bytes")
     return part

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,7 +43,8 @@ class ArtifactStore:
         except OSError as error:
             raise HomeError(f"{self.folder}: {error.strerror}", "is there space, and may this user write there?") from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink()
         return digest.hexdigest(), size
 
     def has(self, sha256: str) -> bool:

@@ -15,6 +15,8 @@ from gunicorn.workers.gthread import ThreadWorker
 
 # Nothing read or written for so long: the agent gives up on such a connection after 20 s.
 STALL_S = 60.0
+# Raised inside the application, too, when it reads a body that is none.
+BROKEN_REQUESTS = (ParseException,)
 STATUSES = (
     (LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
     (LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),

@@ -17,7 +17,9 @@ MEDIA_TYPE = "application/problem+json"
 BUSY_RETRY_AFTER_S = 5
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, broken_requests: tuple[type[Exception], ...]) -> None:
+    for kind in broken_requests:
+        app.register_error_handler(kind, _broken)
     app.register_error_handler(ProblemError, _refused)
     app.register_error_handler(FieldError, _malformed)
     app.register_error_handler(HTTPException, _http)
@@ -44,6 +46,10 @@ def _refused(error: ProblemError) -> Response:
 
 def _malformed(error: FieldError) -> Response:
     return problem(400, str(error), field=error.field)
+
+
+def _broken(error: Exception) -> Response:
+    return problem(400, f"the request is broken: {error}")
 
 
 def _http(error: HTTPException) -> Response:

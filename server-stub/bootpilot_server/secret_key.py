@@ -3,6 +3,7 @@
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from bootpilot_server.errors import HomeError
@@ -34,7 +35,8 @@ def _create(path: Path) -> None:
     except OSError as error:
         raise HomeError(f"{path}: cannot be made: {error.strerror}", "the server's folder must be writable") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _read(path: Path) -> bytes:

@@ -10,6 +10,7 @@ from flask import Flask
 
 from bootpilot_server.app import create_app
 from bootpilot_server.config import Config, read_mirrors
+from bootpilot_server.gunicorn_worker import BROKEN_REQUESTS
 from bootpilot_server.server import open_server, read_config
 from bootpilot_server.serving import Listen, Workers, open_default_listener, open_listener, run, url_of, write_port_file
 from bootpilot_server.terminal import Terminal
@@ -28,7 +29,8 @@ def serve(arguments: argparse.Namespace, terminal: Terminal, home: Path) -> int:
     workers = Workers(arguments.workers, arguments.threads)
 
     def make_app() -> Flask:
-        return create_app(open_server(config, create=False, downloads=max(1, int(workers.threads * DOWNLOAD_SHARE))))
+        downloads = max(1, int(workers.threads * DOWNLOAD_SHARE))
+        return create_app(open_server(config, create=False, downloads=downloads), BROKEN_REQUESTS)
 
     def ready() -> None:
         url = url_of(bound, port)

@@ -21,13 +21,14 @@ def key_lines(text: str) -> dict[Path, int]:
     found: dict[Path, int] = {}
     tables: dict[Path, int] = {}
     prefix: Path = ()
-    for line, statement in _statements(text):
-        if header := _HEADER.match(statement):
-            prefix = _enter(_split(header[2]), header[1] == "[[", tables)
-            found[prefix] = line
-        elif assignment := _ASSIGNMENT.match(statement):
-            path = prefix + _split(assignment[1])
-            found.setdefault(path, line)
+    for number, plain, original in _statements(text.replace("\r\n", "\n")):
+        # Strings are blanked in `plain` character by character: what matches there stands at the same place in `original`.
+        if header := _HEADER.match(plain):
+            prefix = _enter(_split(original[header.start(2) : header.end(2)]), header[1] == "[[", tables)
+            found[prefix] = number
+        elif assignment := _ASSIGNMENT.match(plain):
+            path = prefix + _split(original[assignment.start(1) : assignment.end(1)])
+            found.setdefault(path, number)
     return found
 
 
@@ -51,23 +52,20 @@ def _enter(names: Path, is_array: bool, tables: dict[Path, int]) -> Path:
     return path
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Each header or assignment with the line on which it begins; strings and comments are blanked, brackets followed."""
-    plain = _STRING.sub(_blank, text.replace("\r\n", "\n"))
-    start, depth, gathered = 1, 0, ""
-    for number, (line, original) in enumerate(
-        zip(plain.split("\n"), text.replace("\r\n", "\n").split("\n"), strict=True), start=1
-    ):
-        start, gathered = (number, original) if not gathered else (start, gathered)
-        is_header = depth == 0 and line.lstrip().startswith("[")
-        depth = 0 if is_header else depth + sum(line.count(mark) for mark in "[{") - sum(line.count(mark) for mark in "]}")
+def _statements(text: str) -> Iterator[tuple[int, str, str]]:
+    """The first line of each header or assignment: its number, the line with strings and comments blanked, and as it is."""
+    blanked = _STRING.sub(_blank, text)
+    depth = 0
+    for number, (plain, original) in enumerate(zip(blanked.split("\n"), text.split("\n"), strict=True), start=1):
         if depth == 0:
-            yield start, gathered
-            gathered = ""
+            yield number, plain, original
+            if _HEADER.match(plain):
+                continue
+        depth += sum(plain.count(mark) for mark in "[{") - sum(plain.count(mark) for mark in "]}")
 
 
 def _blank(match: re.Match[str]) -> str:
-    """The same number of lines and nothing that looks like syntax. A quoted key stays readable in the original line."""
+    """As many characters and lines, and nothing that looks like syntax but for a name."""
     return re.sub(r"[^\n]", "_", match[0])
 
 

@@ -1,17 +1,20 @@
 """The boot server as the program that people start, on a free port."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
+_NUMBERS = itertools.count(1)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'agent'}:{ROOT / 'server-stub'}"}
 
 
@@ -35,15 +38,17 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(home: Path, *options: str, listen: str = "127.0.0.1:0") -> Iterator[RunningServer]:
+def running_server(
+    home: Path, *options: str, listen: str = "127.0.0.1:0", environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RunningServer]:
     """Started when this is entered, gone when it is left."""
-    port_file, output = home.parent / f"{home.name}.port", home.parent / f"{home.name}.output"
-    port_file.unlink(missing_ok=True)
+    number = next(_NUMBERS)
+    port_file, output = home.parent / f"server-{number}.port", home.parent / f"server-{number}.output"
     argv = [sys.executable, "-m", "bootpilot_server", "--home", str(home), "serve", "--listen", listen]
     with output.open("wb") as said:
         process = subprocess.Popen(
             [*argv, "--port-file", str(port_file), *options],
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

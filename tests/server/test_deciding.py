@@ -1,0 +1,163 @@
+"""decide(): pure, told by data alone."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bootpilot_agent.evidence import Grade
+from bootpilot_agent.inventory import KexecCapability
+from bootpilot_agent.plan import Action, DtbPolicy, Plan
+from bootpilot_server.decide import decide
+from bootpilot_server.decision import Catalogue, Decision, NodeFacts, StoredArtifact, WaitReason
+from bootpilot_server.drafts import RETRY_AFTER_S
+from bootpilot_server.recipes import ArtifactRef, Condition, Expects, FileRecipe, Profile, Rule, Template
+from tests.fakes.reports import make_report
+
+KERNEL, INITRD, NODE = "a" * 64, "b" * 64, "00000000-0000-4000-8000-00000000000a"
+STORED = Catalogue({KERNEL: StoredArtifact(1000, "arm64"), INITRD: StoredArtifact(2000)})
+PROFILE = Profile(
+    "ram-page", Expects.PAYLOAD_UP, ArtifactRef(KERNEL), (ArtifactRef(INITRD, unpacked_bytes=5000),), command_line="quiet"
+)
+RULE = Rule("lab", 10, "ram-page", admit=True)
+
+
+def decision(*rules: Rule, profile: Profile = PROFILE, artifacts: Catalogue = STORED, **node: Any) -> Decision:
+    facts = replace(NodeFacts(NODE, make_report(), known_by=Grade.STRONG), **node)
+    profiles = {"ram-page": profile, "other": replace(profile, name="other")}
+    return decide(facts, rules, profiles, artifacts, now=1000.0)
+
+
+def reason(told: Decision) -> str:
+    assert told.plan.action is Action.WAIT
+    assert told.plan.wait is not None
+    return told.plan.wait.reason
+
+
+def test_a_matching_rule_that_admits_gives_its_profile_to_an_unknown_board() -> None:
+    told = decision(RULE)
+    assert told.plan.boot is not None
+    assert told.plan.boot.kernel.to_json() == {"urls": [f"/artifacts/sha256/{KERNEL}"], "size": 1000, "sha256": KERNEL}
+    assert told.plan.boot.initrds[0].unpacked_bytes == 5000
+    assert (told.rule, told.profile, told.why[0]) == ("lab", "ram-page", "profile ram-page by rule lab (priority 10)")
+
+
+def test_every_plan_is_one_that_the_agent_accepts() -> None:
+    for told in (decision(RULE), decision()):
+        plan = replace(told.plan, token="t")
+        assert Plan.from_json(json.dumps(plan.to_json()).encode(), "arm64") == plan
+
+
+def test_without_admit_an_unknown_board_waits_and_an_approved_one_boots() -> None:
+    rule = replace(RULE, admit=False)
+    assert reason(decision(rule)) == WaitReason.NOT_APPROVED
+    assert decision(rule, approved=True).plan.action is Action.BOOT
+
+
+def test_the_first_match_wins_even_if_a_later_rule_would_admit() -> None:
+    assert reason(decision(replace(RULE, admit=False), Rule("later", 1, "other", admit=True))) == WaitReason.NOT_APPROVED
+
+
+def test_the_rules_that_lost_are_told_with_their_reason() -> None:
+    other = Rule("boards", 20, "other", conditions=(Condition("model", ("Cubie*",)),))
+    told = decision(RULE, other, Rule("last", 1, "other", admit=True))
+    assert told.why[1:] == (
+        "rule boards (priority 20) lost: model is 'Radxa ROCK 5B', the rule wants 'Cubie*'",
+        "rule last (priority 1) lost: lab stands before it",
+    )
+
+
+def test_rules_of_one_priority_with_different_plans_are_never_a_guess() -> None:
+    assert reason(decision(RULE, Rule("twin", 10, "other", admit=True))) == WaitReason.RULE_TIE
+
+
+def test_rules_of_one_priority_with_the_same_plan_are_no_tie() -> None:
+    assert decision(RULE, Rule("twin", 10, "ram-page", admit=True)).plan.action is Action.BOOT
+
+
+def test_the_order_in_which_rules_are_written_changes_nothing() -> None:
+    rules = [RULE, Rule("twin", 10, "ram-page", admit=True), Rule("first", 99, "other", admit=True)]
+    assert decision(*rules).plan.to_json()["boot"] == decision(*reversed(rules)).plan.to_json()["boot"]
+
+
+def test_a_conflict_stands_before_every_rule() -> None:
+    assert reason(decision(RULE, approved=True, conflict="two nodes")) == WaitReason.CONFLICT
+
+
+def test_no_rules_at_all_is_said_as_it_is() -> None:
+    assert reason(decision()) == WaitReason.NOT_APPROVED
+    assert reason(decision(approved=True)) == WaitReason.NO_USABLE_PLAN
+
+
+@pytest.mark.parametrize("known_by", [Grade.WEAK, Grade.MEDIUM, Grade.STRONG])
+def test_no_rule_alone_lets_a_board_write_a_disk(known_by: Grade) -> None:
+    installer = replace(PROFILE, writes_disk=True, expects=Expects.INSTALLED)
+    assert reason(decision(RULE, profile=installer, known_by=known_by)) == WaitReason.NOT_APPROVED
+    assert decision(RULE, profile=installer, known_by=known_by, approved=True).plan.writes_disk is True
+
+
+def test_a_profile_for_another_architecture_is_not_offered() -> None:
+    assert reason(decision(RULE, profile=replace(PROFILE, arch="armhf"))) == WaitReason.NO_USABLE_PLAN
+
+
+def test_a_kernel_for_another_machine_is_not_offered_even_if_the_profile_says_nothing() -> None:
+    wrong = Catalogue({**STORED.stored, KERNEL: StoredArtifact(1000, "amd64")})
+    told = decision(RULE, artifacts=wrong)
+    assert reason(told) == WaitReason.NO_USABLE_PLAN
+    assert "is for amd64, this board is arm64" in told.why[0]
+
+
+def test_nothing_is_offered_that_the_report_did_not_list() -> None:
+    tree = replace(PROFILE, dtb_policy=DtbPolicy.FILE, dtb=ArtifactRef(INITRD))
+    old = make_report(features=("boot", "wait"))
+    told = decision(RULE, profile=tree, report=old)
+    assert reason(told) == WaitReason.CAPABILITY
+    assert "dtb:file" in told.why[0]
+    assert reason(decision(RULE, profile=replace(PROFILE, requires=("mark",)))) == WaitReason.CAPABILITY
+
+
+def test_a_pc_needs_no_device_tree() -> None:
+    stored = Catalogue({**STORED.stored, KERNEL: StoredArtifact(1000, "amd64")})
+    told = decision(RULE, artifacts=stored, report=make_report(arch="amd64", features=("boot", "wait")))
+    assert told.plan.requires == ("boot",)
+
+
+def test_a_board_without_kexec_gets_no_payload() -> None:
+    report = make_report()
+    kexec = KexecCapability(load=False, file_load=False, lockdown="integrity")
+    report = replace(report, inventory=replace(report.inventory, kexec=kexec))
+    assert reason(decision(RULE, report=report)) == WaitReason.CAPABILITY
+
+
+def test_an_artifact_that_is_gone_or_has_changed_its_size_is_not_offered() -> None:
+    gone = Catalogue({INITRD: StoredArtifact(2000)})
+    assert reason(decision(RULE, artifacts=gone)) == WaitReason.NO_USABLE_PLAN
+    sized = replace(PROFILE, kernel=ArtifactRef(KERNEL, "vmlinuz", size_bytes=999))
+    assert "has 1000 bytes instead of 999" in decision(RULE, profile=sized).why[0]
+
+
+def test_a_command_line_too_long_for_this_boards_kernel_is_not_offered() -> None:
+    long = replace(PROFILE, command_line="x" * 1500)
+    stored = Catalogue({**STORED.stored, KERNEL: StoredArtifact(1000)})
+    assert decision(RULE, profile=long, artifacts=stored).plan.action is Action.BOOT
+    assert reason(decision(RULE, profile=long, artifacts=stored, report=make_report(arch="armhf"))) == WaitReason.NO_USABLE_PLAN
+
+
+def test_mirrors_stand_before_the_server_itself() -> None:
+    plan = decision(RULE, artifacts=replace(STORED, mirrors=("http://cache.rack7.example",))).plan
+    assert plan.boot is not None
+    assert plan.boot.kernel.urls == (f"http://cache.rack7.example/artifacts/sha256/{KERNEL}", f"/artifacts/sha256/{KERNEL}")
+
+
+def test_a_template_that_fails_makes_the_board_wait_and_says_where() -> None:
+    template = Template("motd", {"motd": "line one\n{{ node.nonsense }}\n"})
+    told = decision(RULE, profile=replace(PROFILE, files=(FileRecipe("/etc/motd", 0o644, template),)))
+    assert reason(told) == WaitReason.RENDER_ERROR
+    assert "templates/motd:2" in told.why[0]
+    assert "nonsense" in told.why[0]
+
+
+def test_every_wait_names_a_time_that_agents_honour() -> None:
+    assert set(RETRY_AFTER_S) == set(WaitReason)
+    assert all(1 <= seconds <= 3600 for seconds in RETRY_AFTER_S.values())

@@ -1,0 +1,156 @@
+"""The pages for people, shown what the worst board could say."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bootpilot_agent.evidence import EvidenceKind
+from bootpilot_server.status import ago, shown, size
+from tests.fakes.bench import Bench
+from tests.fakes.reports import make_report, piece
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "{{7*7}}{% raw %}",
+    "../../etc/passwd",
+    "$(reboot)`reboot`",
+    "nul\0nul",
+    "\u202egnp.exe",
+    "\u2066\u2067bidi",
+    "line\r\nSet-Cookie: a=b",
+    "\x1b[2J\x07",
+]
+ALLOWED_TAGS = (
+    r"html|head|meta|title|link|body|header|main|nav|a|p|strong|code|pre|table|thead|tbody|tr|th|td|bdi|span|div|progress|h2"
+    r"|ol|li|dl|dt|dd"
+)
+
+
+def pages(bench: Bench, text: str) -> list[str]:
+    """Every page, after a board has said `text` wherever a board may say something."""
+    bench.apply()
+    plain = re.sub(r"[\x00-\x1f\x7f]", "", text)
+    report = make_report(model=text, evidence=(piece(EvidenceKind.DT_SERIAL, plain or "x"),), agent_version=text[:64])
+    nic, disk = report.inventory.nics[0], report.inventory.disks[0]
+    inventory = replace(
+        report.inventory,
+        nics=(replace(nic, name=text[:64], driver=text[:64], path=text),),
+        disks=(replace(disk, model=text[:128], serial=text[:128], path=text),),
+    )
+    plan = bench.plan(replace(report, inventory=inventory, lease=replace(report.lease, interface=text[:64], method=text[:16])))
+    bench.send_event(plan, "failed", message=text, stage=text, extra={"deep": [text]})
+    bench.send(plan, "log?offset=0", text.encode("utf-8", "replace") + b"\xff\xfe<script>\x1b[31m")
+    bench.send(plan, "failed", {"why": text or "x"})
+    return [bench.client.get(path).text for path in ("/", f"/nodes/{plan.node_id}", f"/boots/{plan.boot_id}")]
+
+
+def check_harmless(page: str) -> None:
+    tags = re.findall(r"<\s*/?\s*([a-zA-Z][^\s>/]*)", page)
+    assert [tag for tag in tags if not re.fullmatch(ALLOWED_TAGS, tag)] == []
+    assert not re.search(r"<[^>]*\son[a-z]+\s*=", page)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page.replace("\r\n", "\n"))
+    assert "4949" not in page
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_board_says_is_shown_and_does_nothing(bench: Bench, text: str) -> None:
+    for page in pages(bench, text):
+        check_harmless(page)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_no_text_whatsoever_becomes_markup(bench: Bench, text: str) -> None:
+    for page in pages(bench, text):
+        check_harmless(page)
+
+
+def test_pages_load_and_run_nothing_from_elsewhere(bench: Bench) -> None:
+    plan = bench.plan()
+    for path in ("/", f"/nodes/{plan.node_id}", f"/boots/{plan.boot_id}"):
+        response = bench.client.get(path)
+        assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "http://" not in response.text.replace("http-equiv", "")
+    with bench.client.get("/static/status.css") as style:
+        assert style.mimetype == "text/css"
+
+
+def test_the_list_tells_model_serial_state_profile_progress_and_why(bench: Bench) -> None:
+    bench.apply()
+    plan = bench.plan()
+    assert plan.boot is not None
+    total = plan.boot.kernel.size_bytes + plan.boot.initrds[0].size_bytes
+    bench.send_event(plan, "fetching", bytes=total // 2)
+    page = bench.client.get("/").text
+    for word in ("Radxa ROCK 5B", "10000000abcdef01", "fetching 50%", size(total), "profile ram-page by rule lab", "0 s ago"):
+        assert word in page
+
+
+def test_a_node_page_tells_how_to_approve_a_waiting_board(bench: Bench) -> None:
+    plan = bench.plan()
+    assert f"bootpilot node approve {plan.node_id}" in bench.client.get(f"/nodes/{plan.node_id}").text
+
+
+def test_no_page_shows_a_token_or_a_nonce(bench: Bench) -> None:
+    bench.apply()
+    report = make_report()
+    plan = bench.plan(report)
+    for path in ("/", f"/nodes/{plan.node_id}", f"/boots/{plan.boot_id}"):
+        page = bench.client.get(path).text
+        assert plan.token not in page
+        assert report.nonce not in page
+
+
+def test_a_log_and_a_recording_come_as_data_that_no_browser_runs(bench: Bench) -> None:
+    plan = bench.plan()
+    bench.send(plan, "log?offset=0", b"<script>alert(1)</script>")
+    response = bench.client.get(f"/boots/{plan.boot_id}/log/agent")
+    assert (response.content_type, response.data) == ("text/plain; charset=utf-8", b"<script>alert(1)</script>")
+    assert response.headers["Content-Security-Policy"].startswith("sandbox")
+    assert bench.client.get(f"/boots/{plan.boot_id}/recording").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["0", "-3", "2", "99999999999999999999", "x", "<script>"])
+def test_any_page_number_gives_a_page(bench: Bench, page: str) -> None:
+    assert bench.client.get("/", query_string={"page": page}).status_code == 200
+
+
+def test_no_get_changes_anything(bench: Bench) -> None:
+    bench.apply()
+    plan = bench.plan()
+    bench.send_event(plan, "handover")
+
+    def everything() -> list[str]:
+        with bench.server.database.reading() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            return list(raw.iterdump())
+
+    before = everything()
+    for path in (
+        "/",
+        f"/nodes/{plan.node_id}",
+        f"/boots/{plan.boot_id}",
+        "/v1/",
+        f"/boots/{plan.boot_id}/log/agent",
+        "/nowhere",
+    ):
+        bench.client.get(path)
+    assert everything() == before
+
+
+def test_spans_and_sizes_are_told_in_a_persons_units() -> None:
+    assert [ago(seconds) for seconds in (-5, 42, 300, 10_000, 200_000)] == ["0 s", "42 s", "5 min", "2 h", "2 days"]
+    assert [size(count) for count in (7, 2048, 5 << 20, 3 << 40)] == ["7 B", "2.0 KiB", "5.0 MiB", "3.0 TiB"]
+
+
+def test_long_texts_are_cut() -> None:
+    assert len(shown("A" * 1_000_000)) < 1000
+    assert shown({"a": 1}) == json.dumps({"a": 1})
