@@ -108,13 +108,17 @@ class BoardEdges:
             self.say("waiting for the kernel's random numbers: a nonce must not be guessable")
         plan = self._attention.attend(lambda: conversation.ask_plan(boot))
         conversation.open_journal(journal, plan)
-        self.say(f"node {plan.node_id}, plan: {plan.action}" + (f" {plan.boot.profile}" if plan.boot else ""))
         if plan.boot is not None:
+            self.say(f"node {plan.node_id}, plan: {plan.action} {plan.boot.profile}")
             self.say(trust.describe_trust(conversation.found.way.server, bool(conversation.settings.ca)))
         return plan
 
-    def wait(self, wait: Wait) -> None:
-        self.say(f"the server says wait ({wait.reason}), asking again in {wait.retry_after_s} s: {wait.text}")
+    def wait(self, wait: Wait, run: Boot) -> None:
+        """The text is said once: a board may wait for months, and the log has 4 MiB."""
+        if wait.text != run.waits_for:
+            self.say(f"the server says wait ({wait.reason}): {wait.text}")
+            self.say(f"asking again every {wait.retry_after_s} s")
+            run.waits_for = wait.text
         self._attention.sleep(jittered(wait.retry_after_s, self.devices.chance))
 
     def check_fit(self, boot: BootPayload) -> None:

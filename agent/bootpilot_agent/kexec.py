@@ -32,8 +32,8 @@ FLAGS = {
     "armhf": (_LOAD_CALL, "--image-size=0x4000000"),
     "riscv64": (_LOAD_CALL,),
 }
-# A locked-down kernel only takes kernels that it can check itself.
-LOCKED_DOWN_FLAGS = {"amd64": ("-s",)}
+# A locked-down kernel only takes kernels that it can check itself, by kexec_file_load; it does not allow kexec_load then.
+FILE_LOAD_FLAGS = ("-s",)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,9 @@ class Run(Protocol):
     def __call__(self, argv: list[str], *, timeout_s: float, check: bool = True) -> Completed: ...
 
 
-def load_argv(payload: Payload, arch: str, lockdown: str) -> list[str]:
-    """The command that loads the payload. `lockdown` is the kernel's mode, "" or "none" when it is off."""
-    locked = lockdown not in ("", "none")
-    flags = LOCKED_DOWN_FLAGS.get(arch, FLAGS[arch]) if locked else FLAGS[arch]
+def load_argv(payload: Payload, arch: str, capability: KexecCapability) -> list[str]:
+    """The command that loads the payload with the call that this kernel allows."""
+    flags = FILE_LOAD_FLAGS if capability.file_load and not capability.load else FLAGS[arch]
     dtb = [f"--dtb={payload.dtb}"] if payload.dtb else []
     return [
         "kexec",
@@ -102,7 +101,7 @@ def load_argv(payload: Payload, arch: str, lockdown: str) -> list[str]:
 
 def load(payload: Payload, arch: str, capability: KexecCapability, run: Run) -> None:
     """Raises KexecError that says in plain words what the kernel did not like."""
-    done = run(load_argv(payload, arch, capability.lockdown), timeout_s=LOAD_S, check=False)
+    done = run(load_argv(payload, arch, capability), timeout_s=LOAD_S, check=False)
     if done.returncode != 0:
         raise explain(done.stderr)
 

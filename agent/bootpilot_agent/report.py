@@ -48,11 +48,12 @@ class Board:
 
 @dataclass
 class Boot:
-    """One run of the agent's loop as the server knows it: its id, and the token once a plan brought one."""
+    """One run of the agent's loop as the server knows it: its id, the token once a plan brought one, what it waits for."""
 
     boot_id: str
     last_attempt: LastAttempt | None = None
     token: str = ""
+    waits_for: str = ""
 
     def renew(self) -> None:
         """The server does not know this boot any more: start another."""

@@ -18,6 +18,16 @@ from tests.fakes.scripted_server import Reply, ScriptedServer
 CLOSED = "http://127.0.0.1:9"
 
 
+class HurriedClock:
+    """Half a second goes by each time that somebody looks, so that no test waits for the next attempt."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        self.now_s += 0.5
+        return self.now_s
+
+
 @pytest.fixture
 def server() -> Iterator[FakeBootServer]:
     with FakeBootServer() as running:
@@ -32,7 +42,7 @@ def search(
     earlier: Search | None = None,
 ) -> Found:
     settings = Settings(servers=servers, server_source=CARD if servers else "")
-    chosen = earlier or Search(settings, CA_BUNDLE, (said if said is not None else []).append, lambda: 0.0)
+    chosen = earlier or Search(settings, CA_BUNDLE, (said if said is not None else []).append, lambda: 0.0, HurriedClock())
     found = chosen.find(candidates, lambda seconds: None, Deadline.after(timeout_s))
     found.transport.close()
     return found
@@ -98,7 +108,7 @@ def test_where_the_last_try_failed_others_are_asked_first(server: FakeBootServer
 
 def test_a_blamed_server_is_still_used_when_it_is_the_only_one(server: FakeBootServer) -> None:
     settings = Settings(servers=(server.url,), server_source=CARD)
-    only = Search(settings, CA_BUNDLE, lambda text: None, lambda: 0.0)
+    only = Search(settings, CA_BUNDLE, lambda text: None, lambda: 0.0, HurriedClock())
     only.blame(ways((candidate(),), settings)[0])
     assert search(earlier=only).way.server == server.url
 

@@ -24,6 +24,8 @@ from bootpilot_agent.report import read_build
 from bootpilot_agent.run import Completed
 from bootpilot_agent.settings import Settings
 
+# What a test waits for has come by then, or never will.
+PATIENCE_S = 7200.0
 MEMINFO = "MemTotal:        1012345 kB\nMemFree:          800000 kB\nMemAvailable:     {available} kB\n"
 
 
@@ -95,6 +97,7 @@ class LoopbackNetwork:
     polls: int = 0
     used: list[Candidate] = field(default_factory=list)
     is_down: bool = False
+    on_poll: Callable[[], object] = field(default=lambda: None)
 
     def start(self, settings: Settings, evidence: Sequence[Evidence]) -> None:
         self.is_down = False
@@ -102,6 +105,9 @@ class LoopbackNetwork:
     def poll(self, timeout_s: float) -> bool:
         self.polls += 1
         self.clock.now_s += timeout_s
+        if self.clock.now_s > PATIENCE_S:
+            raise Ended(f"nothing booted in {PATIENCE_S:.0f} s of the board's time")
+        self.on_poll()
         self.now = self.later.get(self.polls, self.now)
         return self.polls in self.later
 
@@ -181,6 +187,7 @@ class FakeBoard:
     card_text: bytes | None = None
     shell: bool = True
     tree: Path | None = None
+    serial: str = ""
     available_kib: int = 700000
     run: RecordingRun = field(default_factory=RecordingRun)
     watchdog: RecordingWatchdog = field(default_factory=RecordingWatchdog)
@@ -201,6 +208,9 @@ class FakeBoard:
         self._write(
             "proc/cmdline", " ".join([*words, *(["bootpilot.card=PARTUUID=0000abcd-01"] if self.card_text else [])]) + "\n"
         )
+        if self.serial:
+            self._write("sys/firmware/devicetree/base/serial-number", self.serial + "\0")
+        self._write("sys/kernel/kexec_loaded", "0\n")
         self._write("proc/meminfo", MEMINFO.format(available=self.available_kib))
         build = {"arch": self.arch, "agent_version": "0.1.0", "build_id": "0123456789abcdef", "built_unix_s": 1_700_000_000}
         self._write("etc/bootpilot/build.json", json.dumps(build))
