@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bootpilot_server import commands
+from bootpilot_server import commands, node_commands
 from bootpilot_server.errors import DatabaseUnavailableError, OperatorError
 from bootpilot_server.server import default_home
 from bootpilot_server.terminal import Terminal
@@ -31,6 +31,7 @@ Command = Callable[[argparse.Namespace, Terminal], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     arguments = make_parser().parse_args(argv)
+    arguments.home = arguments.home or default_home(os.environ)
     terminal = Terminal(as_json=arguments.json)
     command: Command = arguments.command
     try:
@@ -60,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     check.add_argument("dir", type=Path, metavar="DIR")
     apply = _verb(verbs, "apply", commands.apply_dir, "make a folder the next revision, whole or not at all")
     apply.add_argument("dir", type=Path, metavar="DIR")
-    explain = _verb(verbs, "explain", commands.explain_node, "tell what a node would boot now, and why")
+    explain = _verb(verbs, "explain", node_commands.explain_node, "tell what a node would boot now, and why")
     explain.add_argument("node", metavar="NODE", help="a node id, its beginning, a serial number or a MAC address")
     _add_node(verbs)
     return parser
@@ -93,11 +94,11 @@ def _add_artifact(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     node = verbs.add_parser("node", help="the boards this server knows")
     inner = node.add_subparsers(required=True, metavar="COMMAND")
-    _verb(inner, "list", commands.node_list, "one line for each node")
+    _verb(inner, "list", node_commands.node_list, "one line for each node")
     which = "a node id, its beginning, a serial number or a MAC address"
-    show = _verb(inner, "show", commands.node_show, "one node with its last boot, events and history")
+    show = _verb(inner, "show", node_commands.node_show, "one node with its last boot, events and history")
     show.add_argument("node", metavar="NODE", help=which)
-    approve = _verb(inner, "approve", commands.node_approve, "let nodes have what rules give them")
+    approve = _verb(inner, "approve", node_commands.node_approve, "let nodes have what rules give them")
     approve.add_argument("node", nargs="+", metavar="NODE", help=which)
 
 
@@ -121,7 +122,7 @@ def _serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
     # Flask and gunicorn take half a second to import, which no other command should pay.
     from bootpilot_server.serve_command import serve
 
-    return serve(arguments, terminal, arguments.home or default_home(os.environ))
+    return serve(arguments, terminal)
 
 
 def _count(text: str) -> int:

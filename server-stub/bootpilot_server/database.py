@@ -105,7 +105,11 @@ def open_database(path: Path, *, create: bool) -> Database:
     try:
         _prepare(database)
     except DatabaseUnavailableError as error:
+        database.close()
         raise HomeError(f"{path}: {error}", "is it a database of this program, and may this user write it?") from error
+    except HomeError:
+        database.close()
+        raise
     return database
 
 

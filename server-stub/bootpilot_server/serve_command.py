@@ -4,7 +4,6 @@ import argparse
 import logging
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from flask import Flask
 
@@ -19,10 +18,10 @@ from bootpilot_server.terminal import Terminal
 DOWNLOAD_SHARE = 0.75
 
 
-def serve(arguments: argparse.Namespace, terminal: Terminal, home: Path) -> int:
+def serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Returns when the server was told to stop. Raises OperatorError."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    config = _config(arguments, home)
+    config = _config(arguments)
     open_server(config, create=True).database.close()
     listener = open_listener(Listen.from_text(arguments.listen)) if arguments.listen else open_default_listener()
     bound, port = listener.getsockname()[:2]
@@ -36,15 +35,15 @@ def serve(arguments: argparse.Namespace, terminal: Terminal, home: Path) -> int:
         url = url_of(bound, port)
         if arguments.port_file:
             write_port_file(arguments.port_file, port)
-        text = f"boot server and status page: {url}/\nits folder: {home}"
+        text = f"boot server and status page: {url}/\nits folder: {config.home}"
         text += "\nsimulated boards are welcome" if config.allow_simulated else ""
-        terminal.tell({"url": url, "port": port, "home": str(home)}, text)
+        terminal.tell({"url": url, "port": port, "home": str(config.home)}, text)
 
     run(make_app, listener, workers, ready)
     return 0
 
 
-def _config(arguments: argparse.Namespace, home: Path) -> Config:
-    config = read_config(home)
+def _config(arguments: argparse.Namespace) -> Config:
+    config = read_config(arguments.home)
     mirrors = read_mirrors(arguments.mirror) if arguments.mirror else config.mirrors
     return replace(config, allow_simulated=config.allow_simulated or arguments.allow_simulated, mirrors=mirrors)

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def read_config(home: Path) -> Config:
         return Config.from_toml(home, path.read_text("utf-8") if path.exists() else "")
     except (OSError, UnicodeDecodeError) as error:
         raise HomeError(f"{path}: {error}") from error
+
+
+@contextmanager
+def opened_server(config: Config, *, create: bool) -> Iterator[Server]:
+    """For one command: closed at its end. Raises HomeError."""
+    server = open_server(config, create=create)
+    try:
+        yield server
+    finally:
+        server.database.close()
 
 
 def open_server(config: Config, *, create: bool, downloads: int = 24) -> Server:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bootpilot_server import commands
+from bootpilot_server import node_commands
 from bootpilot_server.cli import main, make_parser
 from bootpilot_server.terminal import columns
 from tests.fakes.bench import Bench
@@ -153,7 +153,7 @@ def test_home_and_json_are_understood_before_and_after_the_command(tmp_path: Pat
     parser = make_parser()
     for argv in (["--home", "h", "--json", "node", "list"], ["node", "list", "--home", "h", "--json"]):
         arguments = parser.parse_args(argv)
-        assert (arguments.home, arguments.json, arguments.command) == (Path("h"), True, commands.node_list)
+        assert (arguments.home, arguments.json, arguments.command) == (Path("h"), True, node_commands.node_list)
 
 
 def test_help_explains_with_examples() -> None:
