@@ -35,7 +35,7 @@ class Conversations:
     def __init__(self, settings: Settings, devices: Devices) -> None:
         self._settings = settings
         self._devices = devices
-        self._search = Search(settings, pin_ca(settings, devices.folder), devices.console.say, devices.chance)
+        self._search = Search(settings, pin_ca(settings, devices.folder), devices.console.say, devices.chance, devices.clock)
         self._last: Conversation | None = None
 
     def find(self, board: Board, idle: Callable[[float], object], deadline: Deadline) -> "Conversation":

@@ -45,6 +45,7 @@ class BoardEdges:
     _attention: Attention = field(init=False)
     _drivers_loaded: bool = False
     _network_started: bool = False
+    _network_left: bool = False
     _settings: Settings | None = None
     _origin: Origin = field(init=False)
     _late_import: "Worker[Conversations] | None" = None
@@ -147,6 +148,7 @@ class BoardEdges:
         if not self._attention.attend(lambda: journal.flush(HANDOVER_FLUSH_S, transcript)):
             self.say("the server did not take the last events; going on without")
         self.say("jumping into the payload's kernel")
+        self._network_left = True
         self.devices.network.down()
         self._attention.release_watchdog(plan.watchdog, self._settings.watchdog_s if self._settings else 0)
 
@@ -172,9 +174,11 @@ class BoardEdges:
             self.say("bootpilot.shell: a shell instead of the next try")
             self._attention.release_watchdog(Watchdog.STOP, 0)
             return False
-        self.say(f"{'reboot' if recovery.reboot else 'next try'} in {recovery.wait_s:.0f} s")
+        # Once the network was left, only a fresh loader gives a state that is known to work.
+        reboot = recovery.reboot or self._network_left
+        self.say(f"{'reboot' if reboot else 'next try'} in {recovery.wait_s:.0f} s")
         self._attention.sleep(recovery.wait_s)
-        if recovery.reboot:
+        if reboot:
             try:
                 self.reboot()
             except AgentError as error:
@@ -201,6 +205,7 @@ class BoardEdges:
     def _end(self, argv: list[str]) -> None:
         """Off or over. Raises CommandError when the machine goes on."""
         self.say(f"{argv[0]} now")
+        self._network_left = True
         self.devices.network.down()
         self.devices.sync()
         done = self.devices.run(argv, timeout_s=REBOOT_S, check=False)

@@ -1,35 +1,317 @@
 """Whole boots, in process: the agent's real code against a real HTTP server, up to the jump."""
 
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bootpilot_agent.events import EventName
-from tests.fakes.board import FakeBoard
-from tests.fakes.boot_server import FakeBootServer
-from tests.fakes.kernels import KERNELS
+from tests.fakes.board import FakeBoard, candidate
+from tests.fakes.boot_server import NODE_ID, TOKEN, FakeBootServer, problem
+from tests.fakes.kernels import KERNELS, arm64_image, bzimage
+from tests.fakes.scripted_server import Reply
+
+ALL_STEPS = [
+    EventName.STARTED,
+    EventName.NETWORK_UP,
+    EventName.IDENTIFIED,
+    EventName.PLANNED,
+    EventName.FETCHED,
+    EventName.LOADED,
+    EventName.HANDOVER,
+]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeBootServer]:
+    with FakeBootServer() as running:
+        running.offer(bzimage(), b"an initrd")
+        yield running
 
 
 @pytest.mark.parametrize("arch", KERNELS)
-def test_a_board_boots_what_the_plan_says(arch: str, tmp_path: Path) -> None:
-    with FakeBootServer() as server:
-        server.offer(KERNELS[arch](), b"first initrd", b"second")
-        board = FakeBoard(tmp_path, arch=arch, servers=(server.url,))
-        ending = board.boot()
-    assert ending.how == "kexec -e", board.console
+def test_a_board_boots_what_the_plan_says(server: FakeBootServer, arch: str, tmp_path: Path) -> None:
+    server.offer(KERNELS[arch](), b"first initrd", b"second")
+    board = FakeBoard(tmp_path, arch=arch, servers=(server.url,))
+    assert board.boot().how == "kexec -e", board.console
     loaded = board.run.loaded
     assert loaded is not None
     assert loaded.kernel == KERNELS[arch]()
     assert loaded.initrd.startswith(b"first initrd" + b"second\0\0" + b"070701")
     assert loaded.command_line == "console=ttyS0 panic=10"
+    assert loaded.dtb is None
     assert board.network.is_down
     assert board.watchdog.calls[-1] == "stop"
-    assert server.events() == [
-        EventName.STARTED,
-        EventName.NETWORK_UP,
-        EventName.IDENTIFIED,
-        EventName.PLANNED,
-        EventName.FETCHED,
-        EventName.LOADED,
-        EventName.HANDOVER,
+    assert server.events() == ALL_STEPS
+
+
+def test_an_ordinary_boot_tells_the_server_in_at_most_four_requests(server: FakeBootServer, tmp_path: Path) -> None:
+    FakeBoard(tmp_path, servers=(server.url,)).boot()
+    told = [request for request in server.requests if request.path.startswith("/v1/boots/")]
+    assert 1 < len(told) <= 4
+    assert {request.headers["authorization"] for request in told} == {f"Bearer {TOKEN}"}
+
+
+def test_the_payload_finds_its_note_and_its_files(server: FakeBootServer, tmp_path: Path) -> None:
+    preseed = server.artifact(b"d-i pkgsel/include string ssh\n")
+    server.boot["files"] = [
+        {
+            "path": "/etc/deep/preseed.cfg",
+            "url": preseed["urls"][0],
+            "size": preseed["size"],
+            "sha256": preseed["sha256"],
+            "mode": 0o640,
+        }  # type: ignore[index,call-overload]
     ]
+    board = FakeBoard(tmp_path, servers=(server.url,), card_text=b"vendor_class = 'grid'\n")
+    assert board.boot().how == "kexec -e", board.console
+    assert board.run.loaded is not None
+    archive = board.run.loaded.initrd[len(b"an initrd") + 3 :]
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["busybox", "cpio", "-idm"], input=archive, cwd=unpacked, check=True, capture_output=True)
+    assert (unpacked / "etc/deep/preseed.cfg").read_bytes() == b"d-i pkgsel/include string ssh\n"
+    assert stat.S_IMODE((unpacked / "etc/deep/preseed.cfg").stat().st_mode) == 0o640
+    note = unpacked / "bootpilot/boot.json"
+    assert stat.S_IMODE(note.stat().st_mode) == 0o600
+    lines = note.read_text().splitlines()
+    assert lines[0] == "{"
+    assert f'"node_id": "{NODE_ID}",' in lines
+    assert f'"token": "{TOKEN}",' in lines
+    assert board.run.loaded.note == {
+        "version": 1,
+        "node_id": NODE_ID,
+        "boot_id": server.reports[-1].boot_id,
+        "server": server.url,
+        "ca": None,
+        "token": TOKEN,
+        "install_id": None,
+        "card_partuuid": "0000abcd-01",
+        "card_cid": "27504853443847",
+        "card_path": "/sys/devices/mmc",
+        "loader_builds": ["0123456789abcdef"],
+        "simulated": False,
+        "client_id": "00534e31",
+        "interface": "lo",
+        "mac": "02:00:00:00:00:01",
+        "address": "127.0.0.1/8",
+        "profile": "ram-page",
+    }
+
+
+def test_a_loader_started_by_a_loader_hands_card_and_builds_on(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,), card_text=b"")
+    (board.root / "bootpilot").mkdir()
+    (board.root / "bootpilot/boot.json").write_text('{"card_partuuid": "11112222-01", "loader_builds": ["first"]}')
+    (board.root / "proc/cmdline").write_text(f"bootpilot.server={server.url} bootpilot.shell\n")
+    assert board.boot().how == "kexec -e", board.console
+    assert board.run.loaded is not None
+    assert board.run.loaded.note["loader_builds"] == ["first", "0123456789abcdef"]
+    assert board.run.loaded.note["card_partuuid"] == "11112222-01"
+
+
+def test_a_plans_device_tree_is_passed_only_where_the_board_takes_one(server: FakeBootServer, tmp_path: Path) -> None:
+    tree = server.artifact(b"\xd0\x0d\xfe\xed a device tree")
+    server.offer(arm64_image())
+    server.boot["dtb"] = {"policy": "file", "artifact": tree}
+    board = FakeBoard(tmp_path / "arm", arch="arm64", servers=(server.url,))
+    assert board.boot().how == "kexec -e", board.console
+    assert board.run.loaded is not None
+    assert board.run.loaded.dtb == b"\xd0\x0d\xfe\xed a device tree"
+    pc = FakeBoard(tmp_path / "pc", arch="amd64", servers=(server.url,))
+    assert pc.boot().exit_code == 68
+    assert "the plan requires dtb:file" in pc.console
+
+
+def test_a_board_that_must_wait_asks_again_under_the_same_boot_with_its_token(server: FakeBootServer, tmp_path: Path) -> None:
+    server.on("POST", "/v1/boot", server.give_wait(30), server.give_wait(30), server.give_plan)
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().how == "kexec -e", board.console
+    assert len({report.boot_id for report in server.reports}) == 1
+    assert len({report.nonce for report in server.reports}) == 3
+    tokens = [request.headers.get("authorization") for request in server.asked("/v1/boot")]
+    assert tokens == [None, f"Bearer {TOKEN}", f"Bearer {TOKEN}"]
+    assert board.console.count("a person must approve this board") == 1
+
+
+@pytest.mark.parametrize(("action", "command"), [("reboot", "reboot -f"), ("poweroff", "poweroff -f")])
+def test_an_order_is_carried_out(server: FakeBootServer, action: str, command: str, tmp_path: Path) -> None:
+    server.on("POST", "/v1/boot", server.give_order(action))
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().how == command
+    assert server.events()[-1] is EventName.PLANNED
+
+
+def test_the_watchdog_is_kept_only_if_the_plan_says_so(server: FakeBootServer, tmp_path: Path) -> None:
+    server.edits.append(lambda plan: plan.update(watchdog="keep"))
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().how == "kexec -e"
+    assert board.watchdog.calls[-1] == "keep"
+
+
+def test_a_question_refused_as_used_is_asked_with_a_new_nonce(server: FakeBootServer, tmp_path: Path) -> None:
+    server.on("POST", "/v1/boot", problem(409, "this nonce was used"), server.give_plan)
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().how == "kexec -e", board.console
+
+
+def test_a_boot_whose_token_is_refused_starts_another(server: FakeBootServer, tmp_path: Path) -> None:
+    refused = problem(409, "this boot needs its token")
+    server.on("POST", "/v1/boot", server.give_wait(1), refused, refused, server.give_plan)
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().how == "kexec -e", board.console
+    first, last = server.reports
+    assert first.boot_id != last.boot_id
+    assert server.asked("/v1/boot")[-1].headers.get("authorization") is None
+
+
+def test_a_server_that_only_dhcp_named_may_not_write_a_disk(server: FakeBootServer, tmp_path: Path) -> None:
+    server.edits.append(lambda plan: plan.update(writes_disk=True))
+    refusing = FakeBoard(tmp_path / "a", dhcp_servers=(server.url,))
+    assert refusing.boot().exit_code == 68
+    assert "only DHCP named the server" in refusing.console
+    trusting = FakeBoard(tmp_path / "b", dhcp_servers=(server.url,), card_text=b"trust_dhcp = true\n")
+    assert trusting.boot().how == "kexec -e", trusting.console
+    named = FakeBoard(tmp_path / "c", servers=(server.url,))
+    assert named.boot().how == "kexec -e", named.console
+
+
+def test_two_interfaces_of_which_the_first_is_dead(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    board.network.now = (candidate("nonexistent0", "192.0.2.9/24"), candidate())
+    assert board.boot().how == "kexec -e", board.console
+    assert [used.lease.interface for used in board.network.used] == ["lo"]
+
+
+def test_a_lease_that_comes_late_is_used(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    board.network.now, board.network.later = (), {20: (candidate(),)}
+    assert board.boot().how == "kexec -e", board.console
+
+
+def test_a_server_on_ipv6_works(tmp_path: Path) -> None:
+    with FakeBootServer("::1") as server:
+        server.offer(bzimage())
+        board = FakeBoard(tmp_path, servers=(server.url,))
+        assert board.boot().how == "kexec -e", board.console
+
+
+def test_events_that_the_server_does_not_take_hold_nothing_up(server: FakeBootServer, tmp_path: Path) -> None:
+    server.on("POST", "/v1/boots/*", Reply(lost=True))
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().how == "kexec -e", board.console
+
+
+def test_plain_http_is_named_for_what_it_is(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    board.boot()
+    assert "not signed and came over plain HTTP" in board.console
+
+
+Break = Callable[[FakeBootServer], object]
+FAILURES: list[tuple[str, int, str, Break]] = [
+    ("plan", 68, "version", lambda server: server.edits.append(lambda plan: plan.update(version=2))),
+    ("plan", 68, "another question", lambda server: server.edits.append(lambda plan: plan.update(nonce="0" * 64))),
+    ("plan", 68, "requires teleport", lambda server: server.edits.append(lambda plan: plan.update(requires=["teleport"]))),
+    ("plan", 68, "requires local", lambda server: server.edits.append(lambda plan: plan.update(action="local"))),
+    ("plan", 68, "got arm64 Image", lambda server: server.offer(arm64_image())),
+    ("plan", 68, "truncated", lambda server: server.offer(bzimage(8192, claimed=90000))),
+    ("memory", 69, "needed to load", lambda server: server.boot["kernel"].update(size=1 << 30)),  # type: ignore[union-attr]
+    ("fetch", 71, "HTTP 404", lambda server: server.boot["kernel"].update(urls=["/missing"])),  # type: ignore[union-attr]
+    ("verify", 72, "sha256 differs", lambda server: server.boot["kernel"].update(sha256="0" * 64)),  # type: ignore[union-attr]
+]
+
+
+@pytest.mark.parametrize(("stage", "exit_code", "complaint", "break_it"), FAILURES)
+def test_what_must_not_be_booted_is_refused_reported_and_tried_again(
+    server: FakeBootServer, stage: str, exit_code: int, complaint: str, break_it: Break, tmp_path: Path
+) -> None:
+    break_it(server)
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    assert board.boot().exit_code == exit_code, board.console
+    assert complaint in board.console
+    assert f"FAILED at {stage}: " in board.console
+    assert "hint: " in board.console
+    assert board.run.loaded is None
+    if server.events():  # the plan itself was good enough to bring a token
+        assert server.events()[-1] is EventName.FAILED
+        assert any("/log?source=agent&offset=0" in request.path for request in server.requests)
+
+
+def test_a_failure_that_no_server_heard_of_is_in_the_next_report(server: FakeBootServer, tmp_path: Path) -> None:
+    server.on("POST", "/v1/boot", problem(403, "not for you"), server.give_plan)
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    assert board.boot().how == "kexec -e", board.console
+    (report,) = server.reports
+    assert report.last_attempt is not None
+    assert report.last_attempt.stage == "server"
+    assert "not for you" in report.last_attempt.message
+    assert report.last_attempt.boot_id != report.boot_id
+
+
+def test_after_a_failed_download_the_next_try_gets_there(server: FakeBootServer, tmp_path: Path) -> None:
+    kernel = bzimage(9000)
+    server.boot["kernel"] = server.artifact(kernel, Reply(403), Reply(200, kernel))
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    assert board.boot().how == "kexec -e", board.console
+    assert [report.last_attempt for report in server.reports] == [None, None]
+    assert "next try in 5 s" in board.console
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning", "hint"),
+    [
+        ("kexec_load failed: Invalid argument", "EINVAL", "nr_cpus=1"),
+        ("kexec_load failed: Device or resource busy", "EBUSY", "nr_cpus=1"),
+        ("kexec_load failed: Operation not permitted", "EPERM", "Secure Boot"),
+        ("kexec_load failed: Cannot allocate memory", "ENOMEM", "smaller"),
+        ("Could not find a free area of memory of 0x1000 bytes", "EADDRNOTAVAIL", "smaller"),
+        ("kexec_load failed: Function not implemented", "ENOSYS", "CONFIG_KEXEC"),
+        ("something new", "something new", ""),
+    ],
+)
+def test_what_kexec_does_not_like_is_said_in_plain_words(
+    server: FakeBootServer, words: str, meaning: str, hint: str, tmp_path: Path
+) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    board.run.load_error = words
+    assert board.boot().exit_code == 73
+    assert meaning in board.console
+    assert hint in board.console
+    assert server.events()[-1] is EventName.FAILED
+
+
+def test_coming_back_from_the_jump_is_a_failure_and_ends_in_a_reboot(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    board.run.jump_works = False
+    assert board.boot().how == "reboot -f"
+    assert "kexec -e came back" in board.console
+
+
+def test_a_fault_of_the_agent_itself_is_shown_reported_and_followed_by_the_next_try(
+    server: FakeBootServer, tmp_path: Path
+) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    faults: list[Exception] = [KeyError("a bug"), ZeroDivisionError("another")]
+    board.network.on_use = lambda: raise_next(faults)
+    assert board.boot().how == "kexec -e", board.console
+    assert "Traceback (most recent call last)" in board.console
+    assert "FAILED at agent: KeyError: 'a bug'" in board.console
+    assert "FAILED at agent: ZeroDivisionError: another" in board.console
+    (report,) = server.reports
+    assert report.last_attempt is not None
+    assert report.last_attempt.stage == "agent"
+
+
+def test_a_fault_after_the_network_was_left_ends_in_a_reboot(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    faults: list[Exception] = [OSError("a bug")]
+    board.sync = lambda: raise_next(faults)
+    assert board.boot().how == "reboot -f", board.console
+
+
+def raise_next(faults: list[Exception]) -> None:
+    if faults:
+        raise faults.pop(0)

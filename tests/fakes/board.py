@@ -98,6 +98,7 @@ class LoopbackNetwork:
     used: list[Candidate] = field(default_factory=list)
     is_down: bool = False
     on_poll: Callable[[], object] = field(default=lambda: None)
+    on_use: Callable[[], object] = field(default=lambda: None)
 
     def start(self, settings: Settings, evidence: Sequence[Evidence]) -> None:
         self.is_down = False
@@ -116,6 +117,7 @@ class LoopbackNetwork:
 
     def use(self, candidate: Candidate) -> None:
         self.used.append(candidate)
+        self.on_use()
 
     def describe(self) -> list[str]:
         return ["lo: loopback of a test"]
@@ -189,6 +191,7 @@ class FakeBoard:
     tree: Path | None = None
     serial: str = ""
     available_kib: int = 700000
+    sync: Callable[[], None] = field(default=lambda: None)
     run: RecordingRun = field(default_factory=RecordingRun)
     watchdog: RecordingWatchdog = field(default_factory=RecordingWatchdog)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -206,7 +209,8 @@ class FakeBoard:
             *(["bootpilot.shell"] if self.shell else []),
         ]
         self._write(
-            "proc/cmdline", " ".join([*words, *(["bootpilot.card=PARTUUID=0000abcd-01"] if self.card_text else [])]) + "\n"
+            "proc/cmdline",
+            " ".join([*words, *(["bootpilot.card=PARTUUID=0000abcd-01"] if self.card_text is not None else [])]) + "\n",
         )
         if self.serial:
             self._write("sys/firmware/devicetree/base/serial-number", self.serial + "\0")
@@ -232,7 +236,7 @@ class FakeBoard:
             find_card=self._find_card,
             open_watchdog=self.watchdog.open,
             run=self.run,
-            sync=lambda: None,
+            sync=self.sync,
             chance=lambda: 0.0,
             clock=self.clock,
         )
