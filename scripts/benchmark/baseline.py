@@ -46,20 +46,22 @@ def without_agent(entries: list[Entry]) -> Iterator[Entry]:
 
 
 def read_cpio(content: bytes) -> Iterator[Entry]:
-    """The entries of an uncompressed newc archive, up to its trailer. Raises ValueError for anything else."""
+    """The entries of one or more uncompressed newc archives joined together. Raises ValueError for anything else."""
     place = 0
-    while True:
+    while place < len(content):
         if content[place : place + 6] != b"070701":
             raise ValueError(f"no newc header at byte {place}")
         numbers = [int(content[place + 6 + 8 * index : place + 14 + 8 * index], 16) for index in range(13)]
         mode, size, name_length = numbers[1], numbers[6], numbers[11]
         name_start = place + HEADER_BYTES
         name = content[name_start : name_start + name_length - 1].decode()
-        if name == "TRAILER!!!":
-            return
         start = _aligned(name_start + name_length)
         place = _aligned(start + size)
-        yield Entry(name, mode, content[start : start + size], (numbers[9], numbers[10]))
+        if name != "TRAILER!!!":
+            yield Entry(name, mode, content[start : start + size], (numbers[9], numbers[10]))
+            continue
+        while content[place : place + 1] == b"\0":
+            place += 1
 
 
 def padded_initrd(initrd: Path, size_bytes: int, target: Path) -> Path:

@@ -39,7 +39,8 @@ class ServerEvent:
 
     def describe(self) -> str:
         """One line for a person."""
-        return f"{self.source}: {self.name} " + ", ".join(f"{name} {value}" for name, value in self.data.items())
+        details = ", ".join(f"{name} {value}" for name, value in self.data.items())
+        return f"{self.source} says {self.name}" + (f" ({details})" if details else "")
 
 
 class BootServer:

@@ -6,6 +6,8 @@ For display only: no test and no verdict looks at these lines.
 import re
 
 AGENT_LINE = re.compile(r"^\[ *\d+\.\d\d\] (?P<text>.*)")
+# The agent indents what belongs to the line above as far as that line's text (console.py).
+CONTINUED_LINE = re.compile(r"^ {11}(?P<text>.*\S.*)")
 KERNEL_LINE = re.compile(r"^\[ *\d+\.\d{6}\] (?P<text>.*)")
 FIRMWARE_LINE = re.compile(r"^(?P<text>U-Boot 20\S+)")
 KERNEL_VERSION = re.compile(r"^Linux version (\S+)")
@@ -16,13 +18,16 @@ class ConsoleStages:
 
     def __init__(self) -> None:
         self._kernels = 0
+        self._agent_speaks = False
 
     def stage(self, line: str) -> str:
         """What to show for this line; empty for the many lines that are no stage."""
+        found = AGENT_LINE.match(line) or (CONTINUED_LINE.match(line) if self._agent_speaks else None)
+        self._agent_speaks = found is not None
+        if found:
+            return f"agent     {found['text']}"
         if found := FIRMWARE_LINE.match(line):
             return f"firmware  {found['text']}"
-        if found := AGENT_LINE.match(line):
-            return f"agent     {found['text']}"
         if found := KERNEL_LINE.match(line):
             return self._kernel_stage(found["text"])
         return ""

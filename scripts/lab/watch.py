@@ -57,8 +57,16 @@ class EventWatch:
         self._server, self._clock = server, clock
         self._done = threading.Event()
         self._seen: set[tuple[str, str, int]] = set()
+        self._names: set[str] = set()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
+
+    def wait_for(self, name: str, timeout_s: float) -> bool:
+        """Has the server heard of an event of that name, or does it within the time?"""
+        end_s = time.monotonic() + timeout_s
+        while name not in self._names and time.monotonic() < end_s:
+            time.sleep(0.1)
+        return name in self._names
 
     def stop(self) -> None:
         """Ask the server once more, so that nothing it knows by now is missing."""
@@ -77,6 +85,7 @@ class EventWatch:
                 if event.key not in self._seen:
                     self._seen.add(event.key)
                     self._clock.say(f"server    {event.describe()}")
+                    self._names.add(event.name)
 
 
 @contextmanager
