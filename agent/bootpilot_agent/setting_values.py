@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 TRUE_WORDS = ("1", "true", "yes", "on")
@@ -15,7 +16,15 @@ Raw = object
 
 
 class SettingValueError(ValueError):
-    """A value that cannot be taken; the text is what was expected instead."""
+    """A value that cannot be taken; the text is what was expected instead.
+
+    Of a list in which only some items are wrong, `wrong` are those and `rest` the others.
+    """
+
+    def __init__(self, expected: str, wrong: Raw = None, rest: tuple[object, ...] = ()) -> None:
+        super().__init__(expected)
+        self.wrong = wrong
+        self.rest = rest
 
 
 def read_url(value: Raw) -> str:
@@ -37,9 +46,7 @@ def read_url(value: Raw) -> str:
 
 
 def read_urls(value: Raw) -> tuple[str, ...]:
-    found = tuple(
-        dict.fromkeys(read_url(item) for item in _items(value, 'a URL or a list of URLs, such as ["http://10.0.0.1"]'))
-    )
+    found = _read_each(value, read_url, 'a URL or a list of URLs, such as ["http://10.0.0.1"]')
     if not found:
         raise SettingValueError("at least one URL")
     return found
@@ -112,9 +119,7 @@ def is_usable_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) ->
 
 
 def read_ips(value: Raw) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(read_ip(item) for item in _items(value, 'an address or a list of addresses, such as ["192.0.2.1"]'))
-    )
+    return _read_each(value, read_ip, 'an address or a list of addresses, such as ["192.0.2.1"]')
 
 
 def read_vlan(value: Raw) -> int:
@@ -138,6 +143,20 @@ def _text(value: Raw, expected: str, longest: int) -> str:
     if not isinstance(value, str) or not 0 < len(value.strip()) <= longest:
         raise SettingValueError(expected)
     return value.strip()
+
+
+def _read_each(value: Raw, read: Callable[[Raw], str], expected: str) -> tuple[str, ...]:
+    """Each item of a list once. If some items are wrong, the error carries the others."""
+    found: dict[str, None] = {}
+    wrong: tuple[SettingValueError, Raw] | None = None
+    for item in _items(value, expected):
+        try:
+            found[read(item)] = None
+        except SettingValueError as error:
+            wrong = wrong or (error, item)
+    if wrong is not None:
+        raise SettingValueError(str(wrong[0]), wrong[1], tuple(found))
+    return tuple(found)
 
 
 def _items(value: Raw, expected: str) -> list[Raw]:

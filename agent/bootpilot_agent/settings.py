@@ -217,13 +217,14 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
     """Both sources -> Settings and what in them does not count. A wrong value on the command line leaves the card's."""
     problems = list(command_line.problems) + list(card.problems if card else ())
     fields: dict[str, object] = {}
-    for source, raw in ((CARD, card), (COMMAND_LINE, command_line)):
-        for key, value in raw.values.items() if raw else ():
+    for source, raw in ((CARD, card or RawSettings({})), (COMMAND_LINE, command_line)):
+        for key, value in raw.values.items():
+            place = raw.places.get(key, source)
             try:
                 row = _row(key, source)
-                fields[row.field] = row.read(value)
+                fields[row.field] = _read(row, value, place, problems)
             except SettingValueError as error:
-                problems.append(SettingProblem(key, _shown(value), str(error), raw.places.get(key, source) if raw else source))
+                problems.append(SettingProblem(key, _shown(value), str(error), place))
                 continue
             if row.key == "server":
                 fields["server_source"] = source
@@ -231,11 +232,21 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
     return settings, problems + _check_together(settings)
 
 
+def _read(row: Setting, value: Raw, place: str, problems: list[SettingProblem]) -> object:
+    """The value, or what of a list can be taken; then the rest is among the problems."""
+    try:
+        return row.read(value)
+    except SettingValueError as error:
+        if not error.rest:
+            raise
+        problems.append(SettingProblem(row.key, _shown(error.wrong), str(error), place))
+        return error.rest
+
+
 def _check_together(settings: Settings) -> list[SettingProblem]:
     if settings.gateway and not settings.address:
-        return [
-            SettingProblem("gateway", settings.gateway, "`address` beside it (with DHCP the lease has the router)", "merged")
-        ]
+        expected = "`address` beside it (with DHCP the lease has the router)"
+        return [SettingProblem("gateway", settings.gateway, expected, "merged")]
     if settings.gateway and (":" in settings.gateway) != (":" in settings.address):
         return [SettingProblem("gateway", settings.gateway, f"a router in the network of {settings.address}", "merged")]
     return []

@@ -1,0 +1,256 @@
+"""Settings: both sources, merged key by key; what is wrong is named with its place, and the rest counts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootpilot_agent.settings import (
+    SETTINGS,
+    SettingProblem,
+    Settings,
+    markdown,
+    merge,
+    read_card,
+    read_command_line,
+    split_command_line,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def from_card(text: str | bytes) -> tuple[Settings, list[SettingProblem]]:
+    raw = text.encode() if isinstance(text, str) else text
+    return merge(read_command_line(""), read_card(raw))
+
+
+def from_command_line(text: str) -> tuple[Settings, list[SettingProblem]]:
+    return merge(read_command_line(text))
+
+
+def test_nothing_set_means_defaults() -> None:
+    assert merge(read_command_line("console=ttyS0 quiet")) == (Settings(), [])
+    assert from_card("") == (Settings(), [])
+
+
+def test_every_key_of_the_card_is_read() -> None:
+    text = """
+        server = ["http://boot.example:8080/", "https://10.0.0.2"]
+        trust_dhcp = true
+        interface = "eth1"
+        address = "192.0.2.10/24"
+        gateway = "192.0.2.1"
+        dns = ["192.0.2.1", "2001:db8::53"]
+        vlan = 42
+        vendor_class = "rack 7"
+        watchdog = 30
+    """
+    assert from_card(text) == (
+        Settings(
+            servers=("http://boot.example:8080", "https://10.0.0.2"),
+            server_source="card",
+            trust_dhcp=True,
+            interface="eth1",
+            address="192.0.2.10/24",
+            gateway="192.0.2.1",
+            dns=("192.0.2.1", "2001:db8::53"),
+            vlan=42,
+            vendor_class="rack 7",
+            watchdog_s=30,
+        ),
+        [],
+    )
+
+
+def test_every_key_of_the_command_line_is_read() -> None:
+    text = (
+        "bootpilot.server=http://a,http://b:81 bootpilot.card=PARTUUID=1B2C3D4E-01 bootpilot.interface=00:11:22:AA:BB:CC "
+        "bootpilot.address=2001:db8::10/64 bootpilot.gateway=2001:db8::1 bootpilot.dns=2001:db8::53 bootpilot.vlan=7 "
+        "bootpilot.trust_dhcp=yes bootpilot.shell bootpilot.watchdog=off bootpilot.simulated=1 "
+        'bootpilot.vendor-class="rack 7"'
+    )
+    assert from_command_line(text) == (
+        Settings(  # noqa: S604 # `shell` is a setting; no program is started
+            servers=("http://a", "http://b:81"),
+            server_source="command line",
+            card="1b2c3d4e-01",
+            interface="00:11:22:aa:bb:cc",
+            address="2001:db8::10/64",
+            gateway="2001:db8::1",
+            dns=("2001:db8::53",),
+            vlan=7,
+            trust_dhcp=True,
+            shell=True,  # a setting, no program is started
+            watchdog_s=0,
+            simulated=True,
+            vendor_class="rack 7",
+        ),
+        [],
+    )
+
+
+def test_the_command_line_wins_key_by_key() -> None:
+    card = read_card(b'server = "http://card"\nvlan = 5\n')
+    settings, problems = merge(read_command_line("bootpilot.server=http://line bootpilot.dns=10.0.0.1"), card)
+    assert (settings.servers, settings.server_source, settings.vlan) == (("http://line",), "command line", 5)
+    assert settings.dns == ("10.0.0.1",)
+    assert problems == []
+
+
+def test_a_wrong_value_on_the_command_line_leaves_the_cards() -> None:
+    settings, problems = merge(read_command_line("bootpilot.vlan=5000"), read_card(b"vlan = 5"))
+    assert settings.vlan == 5
+    assert problems == [SettingProblem("vlan", "'5000'", "a VLAN id from 1 to 4094", "kernel command line")]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'\xef\xbb\xbfserver = "http://a"\r\nvlan = 3\r\n',
+        '\ufeffserver = "http://a"\r\nvlan = 3\r\n'.encode("utf-16-le"),
+        b'server = "http://a"\nvlan = 3',
+    ],
+)
+def test_files_as_windows_editors_write_them_are_read(raw: bytes) -> None:
+    settings, problems = from_card(raw)
+    assert (settings.servers, settings.vlan, problems) == (("http://a",), 3, [])
+
+
+def test_broken_toml_is_named_with_its_line_and_the_other_lines_count() -> None:
+    settings, problems = from_card('server = "http://a"\ngateway = 10.0.0.1\nvlan = 3\n')
+    assert (settings.servers, settings.vlan) == (("http://a",), 3)
+    (problem,) = problems
+    assert problem.source == "bootpilot.txt line 2"
+    assert problem.got == "'gateway = 10.0.0.1'"
+    assert problem.expected.startswith("`key = value` in TOML")
+
+
+def test_a_file_that_is_too_long_is_named_and_its_beginning_counts() -> None:
+    settings, problems = from_card(b"vlan = 3\n#" + b"x" * 70_000)
+    assert settings.vlan == 3
+    assert [(problem.got, problem.expected) for problem in problems] == [("70010 bytes", "at most 65536 bytes")]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('server = "ftp://a"', "http or https URL"),
+        ('server = "boot.example"', "http or https URL"),
+        ('server = "http://"', "http or https URL"),
+        ('server = "http://a:0"', "http or https URL"),
+        ('server = "http://a:99999"', "http or https URL"),
+        ('server = "http://user:pw@a"', "without user name"),
+        ('server = "http://a/?x=1"', "without user name, '?' or '#'"),
+        ('server = "http://b\u00f6ot"', "http or https URL"),
+        ('server = "http://[::1"', "http or https URL"),
+        ('server = "http://a\\u0000"', "http or https URL"),
+        ("server = 5", "a URL or a list of URLs"),
+        ("server = []", "at least one URL"),
+        ('address = "192.0.2.10"', "with its prefix length"),
+        ('address = "192.0.2.10/33"', "with its prefix length"),
+        ('address = "127.0.0.1/8"', "with its prefix length"),
+        ('address = "ff02::1/64"', "with its prefix length"),
+        ('gateway = "192.0.2"', "an IP address"),
+        ('dns = ["0.0.0.0"]', "an IP address"),
+        ("dns = [1]", "an IP address"),
+        ("vlan = 0", "1 to 4094"),
+        ("vlan = true", "1 to 4094"),
+        ('interface = "a/b"', "an interface name"),
+        ('interface = "more-than-fifteen-characters"', "an interface name"),
+        ("watchdog = 5", "10 to 600"),
+        ("watchdog = -1", "10 to 600"),
+        ('trust_dhcp = "perhaps"', "true or false"),
+        ('vendor_class = "a\\nb"', "printable ASCII"),
+        ('ca = "hello"', "the certificate itself"),
+        ("shell = true", "this setting only on the command line"),
+        ('card = "PARTUUID=1b2c3d4e-01"', "this setting only on the command line"),
+        ('sever = "http://a"', "`server`"),
+        ("colour = 1", "one of server, ca,"),
+        ("[section]", "one of server, ca,"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_place_and_what_was_expected(line: str, expected: str) -> None:
+    settings, problems = from_card(f"# a comment\n{line}\n")
+    assert settings == Settings()
+    (problem,) = problems
+    assert problem.source == "bootpilot.txt line 2"
+    assert expected in problem.expected
+    assert str(problem).startswith(f"setting {problem.key} (bootpilot.txt line 2): expected ")
+
+
+@pytest.mark.parametrize("text", ["bootpilot.card=PARTUUID=xyz", "bootpilot.card", "bootpilot.ca=x", "bootpilot.="])
+def test_a_wrong_word_on_the_command_line_is_named(text: str) -> None:
+    settings, problems = from_command_line(text)
+    assert settings == Settings()
+    assert [problem.source for problem in problems] == ["kernel command line"]
+
+
+def test_the_good_ones_of_several_servers_count() -> None:
+    settings, problems = from_card('server = ["http://a", "htp://b", "http://c"]')
+    assert settings.servers == ("http://a", "http://c")
+    assert [problem.got for problem in problems] == ["'htp://b'"]
+
+
+def test_a_router_without_an_address_is_named() -> None:
+    assert [problem.key for problem in from_card('gateway = "10.0.0.1"')[1]] == ["gateway"]
+    assert [problem.key for problem in from_card('address = "2001:db8::2/64"\ngateway = "10.0.0.1"')[1]] == ["gateway"]
+
+
+def test_a_certificate_is_taken_as_text() -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    assert from_card(f'ca = """\n{pem}\n"""')[0].ca == pem + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a b=c  d=e=f\n", [("a", None), ("b", "c"), ("d", "e=f")]),
+        ('a="b c" d', [("a", "b c"), ("d", None)]),
+        ('"a=b c" d', [("a", "b c"), ("d", None)]),
+        ('a=b" "c', [("a", 'b" "c')]),
+        ("a=", [("a", "")]),
+        ("", []),
+    ],
+)
+def test_quotes_mean_what_they_mean_to_the_kernel(text: str, words: list[tuple[str, str | None]]) -> None:
+    assert split_command_line(text) == words
+
+
+@given(st.binary(max_size=300))
+def test_no_card_file_raises(raw: bytes) -> None:
+    merge(read_command_line(""), read_card(raw))
+
+
+keys = st.sampled_from([row.key for row in SETTINGS])
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
+
+
+@given(st.lists(st.tuples(keys, st.text(max_size=40)), max_size=8))
+def test_no_command_line_raises(pairs: list[tuple[str, str]]) -> None:
+    merge(read_command_line(" ".join(f"bootpilot.{key}={value}" for key, value in pairs)))
+
+
+@given(keys, scalars | st.lists(scalars, max_size=3))
+def test_no_value_raises_anything_but_a_problem(key: str, value: object) -> None:
+    row = next(row for row in SETTINGS if row.key == key)
+    settings, problems = merge(read_command_line(""), type(read_card(b""))({key: value}))
+    assert bool(problems) or getattr(settings, row.field) is not None
+
+
+def test_the_documentation_has_a_row_for_each_setting() -> None:
+    rows = markdown().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == [row.key for row in SETTINGS]
+    assert {row.field for row in SETTINGS} | {"server_source"} == set(Settings.__dataclass_fields__)
+
+
+def test_the_module_prints_the_documentation() -> None:
+    argv = [sys.executable, "-m", "bootpilot_agent.settings"]
+    done = subprocess.run(argv, cwd=ROOT / "agent", capture_output=True, text=True, check=True)
+    assert done.stdout == markdown()
+
+
+def test_the_documentation_in_the_readme_is_this_table() -> None:
+    assert markdown() in (ROOT / "README.md").read_text()
