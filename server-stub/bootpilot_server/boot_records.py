@@ -139,6 +139,15 @@ def read_log(connection: Connection, boot_id: str, source: str) -> bytes:
     return b"".join(connection.execute(query.order_by(log_chunks.c.offset)).scalars())
 
 
+def read_log_tail(connection: Connection, boot_id: str, source: str, most_bytes: int) -> bytes:
+    """The end of a log, without reading the rest of it. Sixteen pieces hold as much as any page shows."""
+    query = select(func.substr(log_chunks.c.data, -most_bytes)).where(
+        log_chunks.c.boot_id == boot_id, log_chunks.c.source == source
+    )
+    ends: list[bytes] = list(connection.execute(query.order_by(log_chunks.c.offset.desc()).limit(16)).scalars())
+    return b"".join(reversed(ends))[-most_bytes:]
+
+
 def list_logs(connection: Connection, boot_id: str) -> list[str]:
     """The sources that sent a log."""
     query = select(log_chunks.c.source).where(log_chunks.c.boot_id == boot_id).distinct().order_by(log_chunks.c.source)

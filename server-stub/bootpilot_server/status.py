@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from flask import Blueprint, Response, render_template, request
+from sqlalchemy import Connection
 
 from bootpilot_server import boot_records, node_records, revision_records
 from bootpilot_server.boot_state import BootState, state_of
@@ -52,27 +53,20 @@ def node(node_id: str) -> Response:
         evidence = node_records.list_evidence(connection, node_id)
         boots = boot_records.list_boots(connection, node_id)
         history = node_records.list_history(connection, node_id)
+        current = next((boot for boot in boots if boot.id == record.current_boot), None)
+        details = _details(connection, current) if current else {}
     report = json.loads(record.report)
-    current = next((boot for boot in boots if boot.id == record.current_boot), None)
     states = [(boot, state_of(boot, now)) for boot in boots]
     row = _row(record, current, now)
-    return _page("node.html", row=row, node=record, evidence=evidence, states=states, history=history, report=report, now=now)
+    return _page("node.html", row=row, node=record, evidence=evidence, states=states, history=history, report=report, **details)
 
 
 @status.get("/boots/<boot_id>")
 def boot(boot_id: str) -> Response:
-    now = time.time()
     with current_server().database.reading() as connection:
         record = _find(boot_records.find_boot(connection, boot_id))
-        events = boot_records.list_events(connection, boot_id)
-        logs = {
-            source: boot_records.read_log(connection, boot_id, source) for source in boot_records.list_logs(connection, boot_id)
-        }
-        recorded = boot_records.read_recording(connection, boot_id) is not None
-    tails = {source: _tail(data) for source, data in logs.items()}
-    plan = json.dumps(record.read_plan(), indent=2, ensure_ascii=False)
-    state = state_of(record, now)
-    return _page("boot.html", boot=record, state=state, events=events, tails=tails, recorded=recorded, plan=plan, now=now)
+        details = _details(connection, record)
+    return _page("boot.html", state=state_of(record, time.time()), **details)
 
 
 @status.get("/boots/<boot_id>/log/<source>")
@@ -121,6 +115,18 @@ def size(count: int) -> str:
     return f"{value:.1f} TiB"
 
 
+def _details(connection: Connection, boot: BootRecord) -> dict[str, object]:
+    """What boot_details.html shows of one boot."""
+    sources = boot_records.list_logs(connection, boot.id)
+    return {
+        "boot": boot,
+        "events": boot_records.list_events(connection, boot.id),
+        "tails": {source: _tail(boot_records.read_log_tail(connection, boot.id, source, LOG_TAIL_BYTES)) for source in sources},
+        "recorded": boot_records.read_recording(connection, boot.id) is not None,
+        "plan": json.dumps(boot.read_plan(), indent=2),
+    }
+
+
 def _row(node: NodeRecord, boot: BootRecord | None, now: float) -> Mapping[str, object]:
     state: BootState | None = state_of(boot, now) if boot else None
     failures = node.failures + (1 if state and state.is_failure else 0)
@@ -149,5 +155,5 @@ def _find(found: Found | None) -> Found:
 
 def _tail(data: bytes) -> str:
     """The end of a log, line by line, with everything unprintable replaced."""
-    text = data[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace")
     return "\n".join(one_line(line) for line in text.split("\n"))

@@ -154,3 +154,16 @@ def test_spans_and_sizes_are_told_in_a_persons_units() -> None:
 def test_long_texts_are_cut() -> None:
     assert len(shown("A" * 1_000_000)) < 1000
     assert shown({"a": 1}) == json.dumps({"a": 1})
+
+
+def test_a_node_page_tells_its_current_boot_with_events_log_and_plan(bench: Bench) -> None:
+    bench.apply()
+    plan = bench.plan()
+    bench.send_event(plan, "fetching", bytes=7)
+    log = b"".join(b"line %d\n" % number for number in range(5000))
+    for start in range(0, len(log), 9000):
+        bench.send(plan, f"log?offset={start}", log[start : start + 9000])
+    page = bench.client.get(f"/nodes/{plan.node_id}").text
+    for word in ("<td>fetching</td>", "line 4999", "line 4000", "&#34;ram-page&#34;", f"/boots/{plan.boot_id}"):
+        assert word in page
+    assert "line 1000\n" not in page
