@@ -34,7 +34,9 @@ def parse_json(raw: bytes, limit_bytes: int = MAX_BODY_BYTES) -> Json:
         raise FieldError("body", f"at most {limit_bytes} bytes", len(raw))
     try:
         value: Json = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except FieldError:
+        raise
+    except (ValueError, RecursionError) as error:  # also an integer of more digits than Python converts
         raise FieldError("body", "JSON", raw[:60]) from error
     if _depth(value) > MAX_DEPTH:
         raise FieldError("body", f"at most {MAX_DEPTH} levels", raw[:60])

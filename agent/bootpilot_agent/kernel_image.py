@@ -37,9 +37,7 @@ FORMATS = (
     Format("gzip file", 0, b"\x1f\x8b", "", _UNPACK),
     Format("zstd file", 0, b"\x28\xb5\x2f\xfd", "", _UNPACK),
     Format("xz file", 0, b"\xfd7zXZ\0", "", _UNPACK),
-    Format(
-        "U-Boot uImage", 0, b"\x27\x05\x19\x56", "", "strip its 64-byte header; kexec wants the bare {wanted}"
-    ),
+    Format("U-Boot uImage", 0, b"\x27\x05\x19\x56", "", "strip its 64-byte header; kexec wants the bare {wanted}"),
     Format("device tree or FIT image", 0, b"\xd0\x0d\xfe\xed", "", "take the kernel out of it; kexec wants the bare {wanted}"),
     Format("ELF file (vmlinux?)", 0, b"\x7fELF", "", "use the file that the kernel package installs under /boot, a {wanted}"),
     Format(
@@ -113,9 +111,11 @@ def _arm64_sizes(head: bytes) -> tuple[int, int]:
 
 def _end_of_sections(head: bytes) -> int:
     """Where the last section of the EFI stub's PE header ends; image_size counts .bss and so cannot tell the file's length."""
-    pe_offset = struct.unpack_from("<I", head, 60)[0]
-    if head[:2] != b"MZ" or head[pe_offset : pe_offset + 4] != b"PE\0\0":
+    pe_offset: int = struct.unpack_from("<I", head, 60)[0]
+    if head[:2] != b"MZ" or pe_offset > HEAD_BYTES - 64:
         return 64
+    if head[pe_offset : pe_offset + 4] != b"PE\0\0":
+        return pe_offset + 24
     sections, optional_bytes = struct.unpack_from("<2xH12xH", head, pe_offset + 4)
     first = pe_offset + 24 + optional_bytes
     raw = [struct.unpack_from("<II", head, first + 40 * index + 16) for index in range(min(sections, 16))]

@@ -55,16 +55,7 @@ def test_an_ordinary_boot_tells_the_server_in_at_most_four_requests(server: Fake
 
 
 def test_the_payload_finds_its_note_and_its_files(server: FakeBootServer, tmp_path: Path) -> None:
-    preseed = server.artifact(b"d-i pkgsel/include string ssh\n")
-    server.boot["files"] = [
-        {
-            "path": "/etc/deep/preseed.cfg",
-            "url": preseed["urls"][0],
-            "size": preseed["size"],
-            "sha256": preseed["sha256"],
-            "mode": 0o640,
-        }  # type: ignore[index,call-overload]
-    ]
+    server.boot["files"] = [server.file("/etc/deep/preseed.cfg", b"d-i pkgsel/include string ssh\n", 0o640)]
     board = FakeBoard(tmp_path, servers=(server.url,), card_text=b"vendor_class = 'grid'\n")
     assert board.boot().how == "kexec -e", board.console
     assert board.run.loaded is not None

@@ -80,6 +80,12 @@ class FakeBootServer(ScriptedServer):
         self.on("GET", path, *answers, good)
         return {"urls": [*urls, path], "size": len(content), "sha256": digest, **more}
 
+    def file(self, path: str, content: bytes, mode: int) -> dict[str, Json]:
+        """One of a plan's files."""
+        artifact = self.artifact(content)
+        url = f"/artifacts/sha256/{artifact['sha256']}"
+        return {"path": path, "url": url, "size": artifact["size"], "sha256": artifact["sha256"], "mode": mode}
+
     def offer(self, kernel: bytes, *initrds: bytes, command_line: str = "console=ttyS0 panic=10") -> None:
         """The payload of all plans from now on."""
         self.boot = {

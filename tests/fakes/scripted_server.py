@@ -98,6 +98,12 @@ class ScriptedServer:
             thread.join()
 
     @property
+    def connections(self) -> int:
+        """How many there were."""
+        with self._lock:
+            return len(self._connections)
+
+    @property
     def url(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
