@@ -39,9 +39,9 @@ def read_number(path: Path) -> int | None:
 
 
 def clean_text(raw: bytes, most: int = 256) -> str:
-    """Foreign bytes -> text that can go into a report: no control characters, no lone surrogates, bounded."""
+    """Foreign bytes -> text that can go into a report: no control or direction characters, no lone surrogates, bounded."""
     text = raw.split(b"\0", 1)[0].decode("utf-8", errors="replace")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).strip()[:most].rstrip()
+    return "".join(char if char.isprintable() else " " for char in text).strip()[:most].rstrip()
 
 
 def list_names(folder: Path, most: int = 4096) -> list[str]:

@@ -4,13 +4,13 @@ Only the main loop's `beat()` keeps it fed: the thread feeds the device while be
 """
 
 import fcntl
+import os
 import struct
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from bootpilot_agent import sysfs
 from bootpilot_agent.console import say
@@ -73,7 +73,7 @@ class Watchdog:
         self._chip = chip
         self._timeout_s = timeout_s
         self._root = root
-        self._device: BinaryIO | None = None
+        self._device: int | None = None  # a bare descriptor: a file object would be closed with the last reference to it
         self._beats = Beats(timeout_s, time.monotonic())
         self._end = threading.Event()
         self._feeder: threading.Thread | None = None
@@ -96,9 +96,9 @@ class Watchdog:
         if self._device is None:
             return
         with suppress(OSError):
-            self._device.write(MAGIC_CLOSE)
+            os.write(self._device, MAGIC_CLOSE)
         with suppress(OSError):
-            self._device.close()
+            os.close(self._device)
         self._device = None
         if sysfs.read_text(self._root / "sys/class/watchdog" / NAME / "state") == "active":
             say("watchdog: it does not stop; a payload that does not feed it will be reset")
@@ -123,7 +123,7 @@ class Watchdog:
 
     def _start(self) -> None:
         try:
-            self._device = (self._root / "dev" / NAME).open("wb", buffering=0)
+            self._device = os.open(self._root / "dev" / NAME, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
             say(f"watchdog: cannot be opened: {error}")
             return
@@ -149,7 +149,7 @@ class Watchdog:
 
     def _feed(self) -> None:
         if self._device is not None:
-            with suppress(OSError, ValueError):
+            with suppress(OSError):
                 fcntl.ioctl(self._device, WDIOC_KEEPALIVE, 0)
 
     def _end_feeding(self) -> None:
