@@ -54,7 +54,7 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     folder = bootpilot_cache() / kind
     folder.mkdir(parents=True, exist_ok=True)
     wanted = folder / key
-    with _locked(folder / f".{key}.lock"):
+    with locked(folder / f".{key}.lock"):
         if not wanted.is_dir():
             _publish(folder, wanted, make)
         os.utime(wanted)
@@ -62,7 +62,7 @@ def cached_folder(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 
 
 def _publish(folder: Path, wanted: Path, make: Callable[[Path], None]) -> None:
-    _forget_unused(folder)
+    forget_unused(folder)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{wanted.name}-", dir=folder))
     try:
         unfinished.chmod(0o755)
@@ -73,14 +73,20 @@ def _publish(folder: Path, wanted: Path, make: Callable[[Path], None]) -> None:
         raise
 
 
-def _forget_unused(folder: Path) -> None:
+def forget_unused(folder: Path) -> None:
+    """Delete what nobody used for weeks. Lock files stay: whoever holds one may be waiting."""
     for old in folder.iterdir():
-        if old.is_dir() and time.time() - old.stat().st_mtime > UNUSED_AFTER_S:
+        if old.suffix == ".lock" or time.time() - old.stat().st_mtime < UNUSED_AFTER_S:
+            continue
+        if old.is_dir():
             shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.unlink(missing_ok=True)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; waits for another process or thread that does."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

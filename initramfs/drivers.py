@@ -94,9 +94,9 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "other-soc",
-        "dwmac-generic stmmac-platform dwmac-altr-socfpga dwmac-stm32 macb smc91x smsc911x "
-        "ftgmac100 xgmac tmio_mmc_core armmmci dw_mmc-pltfm sdhci-of-esdhc sdhci_am654 "
-        "sdhci-tegra sdhci-msm sdhci-acpi sdhci-pci renesas_sdhi_internal_dmac pcs-lynx",
+        "dwmac-generic stmmac-platform dwmac-altr-socfpga dwmac-stm32 macb smc91x smsc911x ftgmac100 xgmac tmio_mmc_core "
+        "armmmci dw_mmc-pltfm sdhci-of-esdhc sdhci_am654 sdhci-tegra sdhci-msm sdhci-acpi sdhci-pci "
+        "renesas_sdhi_internal_dmac pcs-lynx",
         reason="network and SD of further boards; smsc911x and armmmci are Versatile Express in QEMU",
         workload=True,
     ),
@@ -108,15 +108,20 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "pci-net",
-        "e1000 e1000e igb igc r8169 8139cp 8139too tg3 sky2 skge atl1c atl1e alx jme forcedeth "
-        "pcnet32 via-rhine via-velocity ne2k-pci e100 dwmac-intel lan743x",
-        reason="PCs, small servers, clouds",
+        "e1000 e1000e igb igc r8169 8139cp 8139too tg3 sky2 atl1c alx dwmac-intel lan743x",
+        reason="PCs, small servers, ARM boards with PCIe",
     ),
     DriverGroup(
         "server-net",
-        "ixgbe igbvf ixgbevf atlantic amd-xgbe bnx2 bnx2x bnxt_en i40e iavf ice mlx4_en mlx5_core be2net cxgb4 qede sfc enic "
-        "hinic nfp thunder_bgx nicvf",
+        "ixgbe igbvf ixgbevf atlantic amd-xgbe bnx2 bnx2x bnxt_en i40e iavf ice mlx4_en mlx5_core be2net cxgb4 qede sfc "
+        "enic hinic nfp thunder_bgx nicvf",
         reason="10 to 200 Gb/s cards: megabytes each, and mostly with firmware of their own",
+        standard=False,
+    ),
+    DriverGroup(
+        "old-pcs",
+        "e100 pcnet32 ne2k-pci via-rhine via-velocity skge forcedeth atl1e jme sata_sil sata_sil24 sata_via sata_nv",
+        reason="network and SATA of PCs from before 2010",
         standard=False,
     ),
     DriverGroup(
@@ -171,9 +176,8 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "disks",
-        "sd_mod ahci ahci_platform ata_piix ata_generic nvme usb-storage uas sata_sil24 sata_sil sata_via sata_nv "
-        "sata_highbank ahci_tegra ahci_ceva ahci_qoriq ahci_dwc "
-        "phy-exynos5250-sata",
+        "sd_mod ahci ahci_platform ata_piix ata_generic nvme usb-storage uas sata_highbank ahci_tegra ahci_ceva "
+        "ahci_qoriq ahci_dwc phy-exynos5250-sata",
         reason="the inventory, installation marks, and the loader's own files on a USB stick",
     ),
     DriverGroup(

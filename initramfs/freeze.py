@@ -12,7 +12,7 @@ from initramfs.architectures import Architecture
 from initramfs.bootloader import cross_compiled_bootloader
 from initramfs.cache import cached_folder, file_sha256, key_of, tree_digests
 from initramfs.chroot import run_in_root
-from initramfs.packages import Package
+from initramfs.private_apt import Package
 from initramfs.progress import Progress
 from initramfs.wheels import LOCK, site_folder
 

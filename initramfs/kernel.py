@@ -10,7 +10,8 @@ from initramfs.chroot import run_in_root
 from initramfs.drivers import DriverGroup
 from initramfs.errors import BuildError
 from initramfs.kernel_modules import Module, ModuleTree, closure, module_bytes
-from initramfs.packages import Package, Packages, PackageSet
+from initramfs.packages import Packages
+from initramfs.private_apt import Package, PackageSet
 
 DEPMOD_TIMEOUT_S = 300.0
 # What kmod's modprobe reads (the .bin files and softdep), and busybox's (the others).

@@ -6,7 +6,7 @@ from bootpilot_agent.cpio import symlink
 from initramfs.architectures import Architecture
 from initramfs.elf import is_elf, needed_libraries
 from initramfs.layout import Layout
-from initramfs.packages import PackageSet
+from initramfs.private_apt import PackageSet
 
 # One root holds what PyInstaller runs on and what the loader takes programs from, so that both have the same C library.
 ROOT_PACKAGES = PackageSet(
