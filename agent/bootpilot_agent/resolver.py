@@ -57,7 +57,7 @@ def _ask_both(host: str, nameserver: str, interface: str, end_s: float, port: in
 
 
 def _ask(host: str, kind: str, nameserver: str, interface: str, end_s: float, port: int) -> list[str]:
-    # Imported late: it takes a tenth of a second on a fast machine, and most boards are given an address.
+    # Imported late: most boards are given an address and never need it.
     import dns.exception
     import dns.message
     import dns.query
