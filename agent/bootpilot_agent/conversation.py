@@ -1,28 +1,24 @@
-"""Everything that is said to boot servers in one run of the agent: the search, the question, the download, the events.
+"""What is said to boot servers in one run of the agent: the search, the question, the events.
 
-Imported late, in the background, while DHCP is under way: the HTTP library takes longest of all imports.
+Imported late, in a thread, while drivers are loaded and DHCP is under way: the HTTP library takes longest of all imports.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from bootpilot_agent.boot_note import BootNote
-from bootpilot_agent.console import Console, Progress
+from bootpilot_agent.console import Console
 from bootpilot_agent.deadline import Chance, Deadline
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.errors import QuestionRefusedError, ServerError, TransportError
-from bootpilot_agent.fetch import Fetcher
 from bootpilot_agent.journal import Journal
-from bootpilot_agent.payload import Payload, assemble
-from bootpilot_agent.plan import Artifact, BootPayload, Lease, Plan
+from bootpilot_agent.plan import Lease, Plan
 from bootpilot_agent.plan_client import PlanClient, server_error
 from bootpilot_agent.report import Board, Boot, make_report
 from bootpilot_agent.servers import Found, Search
 from bootpilot_agent.settings import Settings
 from bootpilot_agent.transport import CA_BUNDLE, Transport
-from bootpilot_agent.trust import check_plan
+from bootpilot_agent.trust import check_plan, describe_trust
 
 EVENTS_S = 5.0
 # The same question with a new nonce, then a new boot: more refusals than that are no accident.
@@ -81,39 +77,13 @@ class Conversation:
             f"the server refused {QUESTIONS} questions in a row (HTTP 409)", "see the server's log for this board"
         )
 
+    def describe_trust(self) -> str:
+        """How far this boot can be trusted, for the console."""
+        return describe_trust(self.found.way.server, bool(self.settings.ca))
+
     def open_journal(self, journal: Journal, plan: Plan) -> None:
         """From now on the journal can send, over a connection of its own."""
         journal.open(EventSender(Transport(self.found.transport.route), self.found.way.server, plan.boot_id, plan.token))
-
-    def fetch_payload(self, plan: Plan, boot: BootPayload, note: BootNote, folder: Path, journal: Journal) -> Payload:
-        """All artifacts of a `boot` plan, verified and laid out. Raises FetchError, VerifyError."""
-        deadline = Deadline.after(plan.fetch_deadline_s)
-        fetcher = Fetcher(self.found.transport, self.found.way.server, plan.token, deadline, self.console.say, self.chance)
-        downloads = _Downloads(fetcher, journal, self.console, boot_bytes(boot))
-        return assemble(boot, note, folder, downloads.fetch)
-
-
-@dataclass
-class _Downloads:
-    """Fetches one artifact after the other and tells console and server how far the whole is."""
-
-    fetcher: Fetcher
-    journal: Journal
-    console: Console
-    total_bytes: int
-    earlier_bytes: int = 0
-
-    def fetch(self, artifact: Artifact, file: BinaryIO, what: str) -> None:
-        progress = Progress(what, artifact.size_bytes, self.console)
-
-        def on_bytes(done_bytes: int) -> None:
-            progress.update(done_bytes)
-            self.journal.progress(self.earlier_bytes + done_bytes, self.total_bytes)
-
-        self.fetcher.on_bytes = on_bytes
-        self.fetcher.fetch(artifact, file, what)
-        progress.finish(artifact.size_bytes)
-        self.earlier_bytes += artifact.size_bytes
 
 
 def pin_ca(settings: Settings, folder: Path) -> str:
@@ -123,12 +93,6 @@ def pin_ca(settings: Settings, folder: Path) -> str:
     path = folder.with_name("pinned-ca.pem")
     path.write_text(settings.ca, encoding="ascii")
     return str(path)
-
-
-def boot_bytes(boot: BootPayload) -> int:
-    """Everything that a plan has fetched."""
-    artifacts = [boot.kernel, *boot.initrds, *([boot.dtb] if boot.dtb else []), *(file.artifact for file in boot.files)]
-    return sum(artifact.size_bytes for artifact in artifacts)
 
 
 @dataclass(frozen=True)

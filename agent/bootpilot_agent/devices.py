@@ -11,8 +11,8 @@ from bootpilot_agent.card import Card
 from bootpilot_agent.console import Console
 from bootpilot_agent.deadline import Clock
 from bootpilot_agent.evidence import Evidence
-from bootpilot_agent.kexec import Run
 from bootpilot_agent.network import Candidate
+from bootpilot_agent.run import Completed
 from bootpilot_agent.settings import Settings
 
 
@@ -53,6 +53,12 @@ class FindCard(Protocol):
     """card.find_card."""
 
     def __call__(self, partuuid: str, *, wait_s: float, poll: Callable[[float], object]) -> Card | None: ...
+
+
+class Run(Protocol):
+    """run.run, as far as it is used."""
+
+    def __call__(self, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> Completed: ...
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bootpilot_agent import kexec, memory, payload, report, trust
+from bootpilot_agent import report
 from bootpilot_agent.attention import Attention, Worker
-from bootpilot_agent.boot_note import EarlierNote, Origin, make_note, read_earlier_note
+from bootpilot_agent.boot_note import EarlierNote, Origin, read_earlier_note
 from bootpilot_agent.card import Card
 from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
@@ -19,14 +19,15 @@ from bootpilot_agent.evidence import best_serial
 from bootpilot_agent.hardware import read_inventory
 from bootpilot_agent.identity import read_evidence
 from bootpilot_agent.journal import Journal
-from bootpilot_agent.kernel_image import check_kernel
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
-from bootpilot_agent.recover import Recovery
 from bootpilot_agent.report import Board, Boot, Build
 from bootpilot_agent.settings import Settings, merge, read_card, read_command_line
 
 if TYPE_CHECKING:
     from bootpilot_agent.conversation import Conversation, Conversations
+    from bootpilot_agent.launch import Launch
+    from bootpilot_agent.payload import Payload
+    from bootpilot_agent.recover import Recovery
 
 # After so long without a server the try counts as failed: the console says so, and a shell can be had.
 SEARCH_S = 300.0
@@ -48,7 +49,8 @@ class BoardEdges:
     _network_left: bool = False
     _settings: Settings | None = None
     _origin: Origin = field(init=False)
-    _late_import: "Worker[Conversations] | None" = None
+    _late_import: "Worker[type[Conversations]] | None" = None
+    _conversations: "Conversations | None" = None
 
     def __post_init__(self) -> None:
         self._attention = Attention(self.devices)
@@ -62,6 +64,7 @@ class BoardEdges:
 
     def load_drivers(self) -> None:
         if not self._drivers_loaded:
+            self._importing()  # modprobe and the devices leave the processor idle
             self.say(f"drivers: looked for {self.devices.drivers.start()} kinds of device")
             self._drivers_loaded = True
 
@@ -93,13 +96,13 @@ class BoardEdges:
             self.devices.network.start(settings, board.evidence)
             self._network_started = True
             self._attention.network_started()
-            self._importing(settings)
         for line in self.devices.network.describe():
             self.say(line)
 
     def find_server(self, settings: Settings, board: Board) -> "Conversation":
-        conversations = self._attention.attend_to(self._importing(settings))
-        conversation = conversations.find(board, self._attention.idle, Deadline.after(SEARCH_S))
+        if self._conversations is None:
+            self._conversations = self._attention.attend_to(self._importing())(settings, self.devices)
+        conversation = self._conversations.find(board, self._attention.idle, Deadline.after(SEARCH_S))
         self.devices.network.use(conversation.found.way.candidate)
         self.say(f"boot server: {conversation.found.way}, named by {conversation.found.way.source}")
         return conversation
@@ -111,7 +114,7 @@ class BoardEdges:
         conversation.open_journal(journal, plan)
         if plan.boot is not None:
             self.say(f"node {plan.node_id}, plan: {plan.action} {plan.boot.profile}")
-            self.say(trust.describe_trust(conversation.found.way.server, bool(conversation.settings.ca)))
+            self.say(conversation.describe_trust())
         return plan
 
     def wait(self, wait: Wait, run: Boot) -> None:
@@ -123,24 +126,14 @@ class BoardEdges:
         self._attention.sleep(jittered(wait.retry_after_s, self.devices.chance))
 
     def check_fit(self, boot: BootPayload) -> None:
-        # What an earlier try left in memory would count as used.
-        kexec.unload(self.devices.run, self.devices.root)
-        payload.clear_folder(self.devices.folder)
-        memory.check_fit(boot, self.build.arch, memory.read_memory(self.devices.root))
+        self._launch().check_fit(boot)
 
-    def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> payload.Payload:
-        way = conversation.found.way
-        note = make_note(plan, way.server, way.candidate, conversation.settings, self._origin)
-        fetched = self._attention.attend(lambda: conversation.fetch_payload(plan, boot, note, self.devices.folder, journal))
-        check_kernel(fetched.kernel, self.build.arch)
-        return fetched
+    def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload":
+        return self._launch().fetch_payload(conversation, plan, boot, self._origin, journal)
 
-    def load_kexec(self, loaded: payload.Payload, board: Board) -> None:
-        self.say(f"kexec: loading, with the command line: {loaded.command_line}")
-        capability = board.inventory.kexec
-        self._attention.attend(lambda: kexec.load(loaded, self.build.arch, capability, self.devices.run))
-        # The kernel has its own copy now.
-        payload.clear_folder(self.devices.folder)
+    def load_kexec(self, payload: "Payload", board: Board) -> None:
+        self.say(f"kexec: loading, with the command line: {payload.command_line}")
+        self._launch().load_kexec(payload, board.inventory.kexec)
 
     def hand_over(self, plan: Plan, journal: Journal) -> None:
         journal.add(EventName.HANDOVER)
@@ -153,7 +146,7 @@ class BoardEdges:
         self._attention.release_watchdog(plan.watchdog, self._settings.watchdog_s if self._settings else 0)
 
     def jump(self) -> None:
-        kexec.jump(self.devices.run, self.devices.sync)
+        self._launch().jump()
 
     def reboot(self) -> None:
         self._end(["reboot", "-f"])
@@ -169,7 +162,7 @@ class BoardEdges:
         transcript = self.devices.console.transcript()
         return self._attention.attend(lambda: journal.flush(FAILURE_FLUSH_S, transcript))
 
-    def recover(self, recovery: Recovery) -> bool:
+    def recover(self, recovery: "Recovery") -> bool:
         if self._settings is not None and self._settings.shell:
             self.say("bootpilot.shell: a shell instead of the next try")
             self._attention.release_watchdog(Watchdog.STOP, 0)
@@ -185,12 +178,18 @@ class BoardEdges:
                 self.say(str(error))
         return True
 
-    def _importing(self, settings: Settings) -> "Worker[Conversations]":
+    def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""
         if self._late_import is None:
-            self._late_import = Worker(lambda: import_conversations(settings, self.devices))
+            self._late_import = Worker(import_conversations)
             self._late_import.start()
         return self._late_import
+
+    def _launch(self) -> "Launch":
+        # What only an accepted plan needs must not hold up the first request.
+        from bootpilot_agent.launch import Launch
+
+        return Launch(self.devices, self._attention, self.build.arch)
 
     def _find_card(self, partuuid: str) -> Card | None:
         if not partuuid:
@@ -212,8 +211,8 @@ class BoardEdges:
         raise CommandError(f"{' '.join(argv)} came back (exit code {done.returncode}): {done.stderr.strip()}")
 
 
-def import_conversations(settings: Settings, devices: Devices) -> "Conversations":
+def import_conversations() -> "type[Conversations]":
     """Import what speaks HTTP: on a small board that takes as long as everything before it."""
     from bootpilot_agent.conversation import Conversations
 
-    return Conversations(settings, devices)
+    return Conversations

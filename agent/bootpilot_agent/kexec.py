@@ -7,12 +7,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from bootpilot_agent.devices import Run
 from bootpilot_agent.errors import CommandError, KexecError, KexecReturnedError
 from bootpilot_agent.inventory import KexecCapability
 from bootpilot_agent.payload import Payload
-from bootpilot_agent.run import Completed
 
 # Under emulation, 80 MB take half a minute to be copied and checked.
 LOAD_S = 600.0
@@ -76,12 +75,6 @@ REFUSALS = (
         "boot a signed kernel",
     ),
 )
-
-
-class Run(Protocol):
-    """The subprocess door (run.py)."""
-
-    def __call__(self, argv: list[str], *, timeout_s: float, check: bool = True) -> Completed: ...
 
 
 def load_argv(payload: Payload, arch: str, capability: KexecCapability) -> list[str]:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Protocol
 from bootpilot_agent.errors import AgentError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.journal import Journal
-from bootpilot_agent.payload import Payload
 from bootpilot_agent.plan import Action, BootPayload, LastAttempt, Plan, Wait
-from bootpilot_agent.recover import Recovery, recover
 from bootpilot_agent.report import Board, Boot, new_boot_id
 from bootpilot_agent.settings import Settings
 
-if TYPE_CHECKING:  # importing it takes long, so edges.py does that while DHCP is under way
+if TYPE_CHECKING:  # what a boot needs late, or not at all, is imported late: edges.py
     from bootpilot_agent.conversation import Conversation
+    from bootpilot_agent.payload import Payload
+    from bootpilot_agent.recover import Recovery
 
 FLUSH_S = 5.0
 
@@ -28,14 +28,14 @@ class Edges(Protocol):
     def ask_plan(self, conversation: "Conversation", boot: Boot, journal: Journal) -> Plan: ...
     def wait(self, wait: Wait, run: Boot) -> None: ...
     def check_fit(self, payload: BootPayload) -> None: ...
-    def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> Payload: ...
-    def load_kexec(self, payload: Payload, board: Board) -> None: ...
+    def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload": ...
+    def load_kexec(self, payload: "Payload", board: Board) -> None: ...
     def hand_over(self, plan: Plan, journal: Journal) -> None: ...
     def jump(self) -> None: ...
     def reboot(self) -> None: ...
     def power_off(self) -> None: ...
     def tell_failure(self, error: AgentError, journal: Journal) -> bool: ...
-    def recover(self, recovery: Recovery) -> bool: ...
+    def recover(self, recovery: "Recovery") -> bool: ...
     def chance(self) -> float: ...
 
 
@@ -84,8 +84,15 @@ def keep_booting(edges: Edges) -> int:
         told = edges.tell_failure(failure, journal)
         journal.close()
         last_attempt = None if told else to_last_attempt(run, failure)
-        if not edges.recover(recover(failure, failures, edges.chance)):
+        if not edges.recover(recovery_from(failure, failures, edges)):
             return failure.exit_code
+
+
+def recovery_from(failure: AgentError, failures: int, edges: Edges) -> "Recovery":
+    """What the table says. Imported here: a boot that works never looks into it."""
+    from bootpilot_agent.recover import recover
+
+    return recover(failure, failures, edges.chance)
 
 
 def unexpected(error: Exception) -> AgentError:

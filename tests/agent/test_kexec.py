@@ -1,5 +1,6 @@
 """The command that loads the payload, and what happens around the jump."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_what_an_earlier_try_loaded_is_unloaded_first(tmp_path: Path) -> None:
 def test_a_jump_syncs_first_and_fails_whenever_it_comes_back() -> None:
     order: list[str] = []
 
-    def come_back(argv: list[str], *, timeout_s: float, check: bool = True) -> Completed:
+    def come_back(argv: Sequence[str], *, timeout_s: float, check: bool = True) -> Completed:
         order.append(" ".join(argv))
         return Completed(0, "", "")
 
@@ -64,7 +65,7 @@ def test_a_jump_syncs_first_and_fails_whenever_it_comes_back() -> None:
 
 
 def test_a_jump_that_cannot_even_start_is_the_same_failure() -> None:
-    def missing(argv: list[str], *, timeout_s: float, check: bool = True) -> Completed:
+    def missing(argv: Sequence[str], *, timeout_s: float, check: bool = True) -> Completed:
         raise CommandError("kexec: not found")
 
     with pytest.raises(KexecReturnedError, match="not found"):

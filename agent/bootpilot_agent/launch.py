@@ -1,0 +1,93 @@
+"""From an accepted plan to the jump: does it fit, fetch it, load it, leave. Imported only when there is such a plan."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from bootpilot_agent import kexec, memory
+from bootpilot_agent.attention import Attention
+from bootpilot_agent.boot_note import BootNote, Origin, make_note
+from bootpilot_agent.console import Console, Progress
+from bootpilot_agent.conversation import Conversation
+from bootpilot_agent.deadline import Deadline
+from bootpilot_agent.devices import Devices
+from bootpilot_agent.fetch import Fetcher
+from bootpilot_agent.inventory import KexecCapability
+from bootpilot_agent.journal import Journal
+from bootpilot_agent.kernel_image import check_kernel
+from bootpilot_agent.payload import Payload, assemble, clear_folder
+from bootpilot_agent.plan import Artifact, BootPayload, Plan
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The steps that handle the payload, on the given devices."""
+
+    devices: Devices
+    attention: Attention
+    arch: str
+
+    def check_fit(self, boot: BootPayload) -> None:
+        """Raises MemoryTooSmallError. What an earlier try left in memory is freed first: it would count as used."""
+        kexec.unload(self.devices.run, self.devices.root)
+        clear_folder(self.devices.folder)
+        memory.check_fit(boot, self.arch, memory.read_memory(self.devices.root))
+
+    def fetch_payload(
+        self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, journal: Journal
+    ) -> Payload:
+        """Everything verified and laid out in memory. Raises FetchError, VerifyError, PlanError."""
+        way = conversation.found.way
+        note = make_note(plan, way.server, way.candidate, conversation.settings, origin)
+        fetched = self.attention.attend(lambda: download(conversation, plan, boot, note, self.devices.folder, journal))
+        check_kernel(fetched.kernel, self.arch)
+        return fetched
+
+    def load_kexec(self, payload: Payload, capability: KexecCapability) -> None:
+        """Raises KexecError."""
+        self.attention.attend(lambda: kexec.load(payload, self.arch, capability, self.devices.run))
+        # The kernel has its own copy now.
+        clear_folder(self.devices.folder)
+
+    def jump(self) -> None:
+        """Raises KexecReturnedError, or does not come back."""
+        kexec.jump(self.devices.run, self.devices.sync)
+
+
+def download(
+    conversation: Conversation, plan: Plan, boot: BootPayload, note: BootNote, folder: Path, journal: Journal
+) -> Payload:
+    """All artifacts of a `boot` plan. Raises FetchError, VerifyError."""
+    found, console = conversation.found, conversation.console
+    deadline = Deadline.after(plan.fetch_deadline_s)
+    fetcher = Fetcher(found.transport, found.way.server, plan.token, deadline, console.say, conversation.chance)
+    return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot)).fetch)
+
+
+@dataclass
+class _Downloads:
+    """Fetches one artifact after the other and tells console and server how far the whole is."""
+
+    fetcher: Fetcher
+    journal: Journal
+    console: Console
+    total_bytes: int
+    earlier_bytes: int = 0
+
+    def fetch(self, artifact: Artifact, file: BinaryIO, what: str) -> None:
+        progress = Progress(what, artifact.size_bytes, self.console)
+
+        def on_bytes(done_bytes: int) -> None:
+            progress.update(done_bytes)
+            self.journal.progress(self.earlier_bytes + done_bytes, self.total_bytes)
+
+        self.fetcher.on_bytes = on_bytes
+        self.fetcher.fetch(artifact, file, what)
+        progress.finish(artifact.size_bytes)
+        self.earlier_bytes += artifact.size_bytes
+
+
+def boot_bytes(boot: BootPayload) -> int:
+    """Everything that a plan has fetched."""
+    artifacts = [boot.kernel, *boot.initrds, *([boot.dtb] if boot.dtb else []), *(file.artifact for file in boot.files)]
+    return sum(artifact.size_bytes for artifact in artifacts)
