@@ -38,17 +38,19 @@ class Conversations:
         """Raises NetworkError when no server answers in time."""
         if self._last is not None:  # there is another try, so this one failed
             self._search.blame(self._last.found.way)
-            self._last.found.transport.close()
+            self._last.close()
         found = self._search.find(self._devices.network.candidates, idle, deadline)
-        self._last = Conversation(found, self._settings, board, self._devices.console, self._devices.chance)
+        events = Transport(found.transport.route)
+        self._last = Conversation(found, events, self._settings, board, self._devices.console, self._devices.chance)
         return self._last
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """With one server that answered."""
+    """With one server that answered. `events` is the journal's own connection: its thread must not wait for a download."""
 
     found: Found
+    events: Transport
     settings: Settings
     board: Board
     console: Console
@@ -82,8 +84,13 @@ class Conversation:
         return describe_trust(self.found.way.server, bool(self.settings.ca))
 
     def open_journal(self, journal: Journal, plan: Plan) -> None:
-        """From now on the journal can send, over a connection of its own."""
-        journal.open(EventSender(Transport(self.found.transport.route), self.found.way.server, plan.boot_id, plan.token))
+        """From now on the journal can send."""
+        journal.open(EventSender(self.events, self.found.way.server, plan.boot_id, plan.token))
+
+    def close(self) -> None:
+        """Hang up."""
+        self.found.transport.close()
+        self.events.close()
 
 
 def pin_ca(settings: Settings, folder: Path) -> str:

@@ -76,7 +76,7 @@ class Journal:
         with self._changed:
             first = self._sender is None
             self._sender = sender
-            self._due = True
+            self._due |= first
             self._changed.notify_all()
         if first:
             threading.Thread(target=self._work, name="journal", daemon=True).start()
