@@ -97,11 +97,14 @@ class Certificates:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._openssl(f"req -x509 {NEW_KEY} -keyout ca.key -out ca.pem -days 2 -subj /CN=TestCA")
+        self._openssl(
+            f"req -x509 {NEW_KEY} -keyout ca.key -out ca.pem -days 2 -subj /CN=TestCA -addext keyUsage=critical,keyCertSign"
+        )
         (folder / "index.txt").write_text("")
         (folder / "ca.cnf").write_text(
             "[ca]\ndefault_ca=it\n[it]\ndatabase=index.txt\nnew_certs_dir=.\ncertificate=ca.pem\nprivate_key=ca.key\nrand_serial=yes\n"
-            "default_md=sha256\npolicy=any\ncopy_extensions=copy\nunique_subject=no\n[any]\ncommonName=supplied\n"
+            "default_md=sha256\npolicy=any\ncopy_extensions=copy\nunique_subject=no\nx509_extensions=leaf\n[any]\ncommonName=supplied\n"
+            "[leaf]\nauthorityKeyIdentifier=keyid\nsubjectKeyIdentifier=hash\n"
         )
 
     def issue(self, name: str, alternative: str, start_days: int = -1, end_days: int = 1) -> ssl.SSLContext:
