@@ -20,6 +20,8 @@ from scripts.lab.site_folder import StoredArtifact
 START_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 10.0
+# What fits on one line of a terminal beside time, source and name.
+MOST_DETAILS = 90
 BOOTPILOT = (sys.executable, "-m", "bootpilot_server")
 
 
@@ -40,7 +42,8 @@ class ServerEvent:
     def describe(self) -> str:
         """One line for a person."""
         details = ", ".join(f"{name} {value}" for name, value in self.data.items())
-        return f"{self.source} says {self.name}" + (f" ({details})" if details else "")
+        shown = details if len(details) <= MOST_DETAILS else details[:MOST_DETAILS].rpartition(", ")[0] + ", ..."
+        return f"{self.source} says {self.name}" + (f" ({shown})" if shown else "")
 
 
 class BootServer:
