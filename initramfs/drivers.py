@@ -157,9 +157,9 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "usb",
-        "ehci-pci ehci-platform ohci-pci ohci-platform uhci-hcd xhci-pci xhci-plat-hcd xhci-tegra dwc2 dwc3 "
+        "ehci-pci ehci-platform ohci-pci ohci-platform uhci-hcd xhci-pci xhci-plat-hcd dwc2 dwc3 "
         "dwc3-of-simple dwc3-pci dwc3-qcom dwc3-xilinx dwc3-omap dwc3-am62 ci_hdrc_usb2 ehci-fsl fsl-mph-dr-of "
-        "phy-generic usb3503 phy-tegra-xusb phy-zynqmp phy-hi6220-usb",
+        "phy-generic usb3503 phy-zynqmp phy-hi6220-usb",
         reason="USB hosts, for USB Ethernet and disks",
         workload=True,
     ),

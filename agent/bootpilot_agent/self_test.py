@@ -64,6 +64,20 @@ def _resolve_idna() -> str:
     return f"idna {socket.getaddrinfo('127.0.0.1', 80)[0][4][0]} {'boot.example'.encode('idna').decode()}"
 
 
+def _make_dns_message() -> str:
+    # dnspython imports the module of a record's type by name, which PyInstaller cannot see.
+    import dns.message
+    import dns.query
+    import dns.rdata
+
+    query = dns.message.make_query("boot.example", "AAAA")
+    records = [
+        str(dns.rdata.from_text("IN", *pair))
+        for pair in (("A", "192.0.2.1"), ("AAAA", "2001:db8::1"), ("CNAME", "boot.example."))
+    ]
+    return f"{len(query.to_wire())} bytes with {dns.query.udp.__name__}, {' '.join(records)}"
+
+
 CHECKS = (
     ("imports", _import_all),
     ("tls", _make_tls_context),
@@ -71,4 +85,5 @@ CHECKS = (
     ("netifaces", _ask_netifaces),
     ("threads", _start_threads),
     ("names", _resolve_idna),
+    ("dns", _make_dns_message),
 )
