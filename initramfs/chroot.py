@@ -39,7 +39,7 @@ def run_in_root(
 ) -> str:
     """Run a program of `root` with `work`, if given, mounted at /work, and return its stdout. /tmp and /dev are fresh.
 
-    `probe` is a program of the root that tells whether its architecture runs here at all.
+    `probe` is a short command of the root that tells whether its architecture runs here at all.
 
     Raises:
         BuildError: it failed, or this machine cannot run such programs.

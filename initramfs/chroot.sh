@@ -3,7 +3,7 @@
 # usage: chroot.sh HANDLER ROOT WORK PROBE [NAME=VALUE...] COMMAND...
 #   HANDLER  qemu-user's for ROOT's architecture, e.g. qemu-aarch64
 #   WORK     a folder to mount at ROOT/work, or - for none
-#   PROBE    a program in ROOT that tells whether the architecture runs here; exit codes 126 and 127 say no
+#   PROBE    a program in ROOT, with its arguments in the same word, that tells whether the architecture runs here; exit codes 126 and 127 say no
 set -eu
 handler=$1 root=$2 work=$3 probe=$4
 shift 4
@@ -17,7 +17,8 @@ mount -t tmpfs tmpfs "$root/tmp"
 
 runs() {
     code=0
-    chroot "$root" "$probe" >/dev/null 2>&1 || code=$?
+    # shellcheck disable=SC2086 # words
+    chroot "$root" $probe >/dev/null 2>&1 || code=$?
     [ "$code" -lt 126 ]
 }
 

@@ -139,6 +139,8 @@ class _Reader:
         return values[a], values[b], values[c], values[d]
 
     def _bytes(self, offset: int, size: int) -> bytes:
+        if offset + size > len(self._content):
+            raise BuildError(f"a damaged ELF file: it ends at {len(self._content)}, before {offset + size}")
         return self._content[offset : offset + size]
 
     def _string(self, offset: int) -> str:

@@ -26,10 +26,11 @@ class Suite:
     uri: str
     name: str
     required: bool = False
+    keyring: str = KEYRING
 
 
 def suites_from_mirror(mirror: str) -> tuple[Suite, ...]:
-    """The suites at a mirror that a person named, e.g. http://deb.debian.org/debian.
+    """The suites at a mirror that a person named, e.g. http://mirror.example/debian.
 
     Raises:
         BuildError: it is not an address that apt can read from.
@@ -38,7 +39,7 @@ def suites_from_mirror(mirror: str) -> tuple[Suite, ...]:
     if urlsplit(address).scheme not in {"http", "https", "file", "mirror+http", "mirror+https"}:
         raise BuildError(
             f"{MIRROR_SETTING} is {mirror!r}, expected an address of a Debian archive",
-            f"for example {MIRROR_SETTING}=http://deb.debian.org/debian",
+            f"for example {MIRROR_SETTING}=http://mirror.example/debian",
         )
     return _suites(address, address + "-security")
 
@@ -61,14 +62,18 @@ def suites_from_index_targets(text: str) -> tuple[Suite, ...]:
     if not main:
         raise BuildError(
             "this machine's apt configuration names no Debian archive; the loader is made of Debian packages",
-            f"set {MIRROR_SETTING}, for example to http://deb.debian.org/debian, and install debian-archive-keyring",
+            f"set {MIRROR_SETTING}, for example to http://mirror.example/debian, and install debian-archive-keyring",
         )
     return _suites(main, security)
 
 
 def sources_list(suites: tuple[Suite, ...]) -> str:
-    """The suites as a sources.list for apt, trusted by Debian's archive keys only."""
-    return "".join(f"deb [signed-by={KEYRING}] {suite.uri} {suite.name} main\n" for suite in suites)
+    """The suites as a sources.list for apt, each trusted by its own keys only.
+
+    An archive on this disk is read by apt's copy method: by its file method apt leaves the packages where they are.
+    """
+    places = ((suite, re.sub(r"^file:", "copy:", suite.uri)) for suite in suites)
+    return "".join(f"deb [signed-by={suite.keyring}] {place} {suite.name} main\n" for suite, place in places)
 
 
 def _suites(main: str, security: str) -> tuple[Suite, ...]:

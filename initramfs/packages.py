@@ -13,20 +13,28 @@ from pathlib import Path
 from initramfs.architectures import Architecture
 from initramfs.cache import bootpilot_cache, cached_folder, key_of, locked
 from initramfs.command import run
-from initramfs.mirrors import MIRROR_SETTING
-from initramfs.private_apt import Package, PackageSet, PrivateApt
+from initramfs.mirrors import MIRROR_SETTING, Suite
+from initramfs.private_apt import Package, PackageSet, PrivateApt, host_suites
 from initramfs.progress import Progress
 
 UNPACK_TIMEOUT_S = 300.0
 
 
 class Packages:
-    """The Debian packages for one architecture. One apt update at most in its lifetime."""
+    """The Debian packages for one architecture. One apt update at most in its lifetime; `suites` tells where from."""
 
-    def __init__(self, architecture: Architecture, progress: Progress, *, refresh: bool = False) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        progress: Progress,
+        *,
+        refresh: bool = False,
+        suites: Callable[[], tuple[Suite, ...]] = host_suites,
+    ) -> None:
         self._architecture = architecture
         self._progress = progress
         self._refresh = refresh
+        self._suites = suites
         self._apt: PrivateApt | None = None
 
     def resolve(self, wanted: PackageSet) -> tuple[Package, ...]:
@@ -75,9 +83,9 @@ class Packages:
         folder.mkdir(exist_ok=True)
         return locked(folder / f"{self._architecture.name}.lock")
 
-    def _private_apt(self) -> "PrivateApt":
+    def _private_apt(self) -> PrivateApt:
         if self._apt is None:
-            self._apt = PrivateApt(self._architecture, self._progress)
+            self._apt = PrivateApt(self._architecture, self._progress, self._suites())
             self._apt.update()
         return self._apt
 

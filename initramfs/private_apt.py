@@ -53,10 +53,13 @@ class Package:
 class PrivateApt:
     """apt with its own lists, status and archive, for one architecture."""
 
-    def __init__(self, architecture: Architecture, progress: Progress) -> None:
+    def __init__(
+        self, architecture: Architecture, progress: Progress, suites: tuple[Suite, ...], update_pause_s: float = UPDATE_PAUSE_S
+    ) -> None:
         self._folder = bootpilot_cache() / "apt" / architecture.name
         self._progress = progress
-        self._suites = host_suites()
+        self._suites = suites
+        self._update_pause_s = update_pause_s
         self._environment = {"APT_CONFIG": str(self._folder / "apt.conf")}
         for name in ("lists/partial", "archives/partial", "etc/apt.conf.d", "etc/preferences.d"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
@@ -70,8 +73,8 @@ class PrivateApt:
             if failure is None:
                 return
             if attempt < UPDATE_ATTEMPTS:
-                self._progress.say(f"apt-get update failed, trying again in {UPDATE_PAUSE_S:.0f} s")
-                time.sleep(UPDATE_PAUSE_S)
+                self._progress.say(f"apt-get update failed, trying again in {self._update_pause_s:.0f} s")
+                time.sleep(self._update_pause_s)
         answering = tuple(suite for suite in self._suites if suite.required or self._answers(suite))
         failure = self._try_update(answering)
         if failure is not None:
@@ -98,8 +101,11 @@ class PrivateApt:
             self._run("apt-get", "install", "-y", "--no-install-recommends", "--download-only", *wanted.with_dependencies)
         if wanted.alone:
             self._run("apt-get", "download", *wanted.alone, cwd=archives)
-        packages = [_keep(deb) for deb in sorted(archives.glob("*.deb"))]
-        return tuple(sorted(packages, key=lambda package: package.name))
+        packages = sorted((_keep(deb) for deb in archives.glob("*.deb")), key=lambda package: package.name)
+        missing = {*wanted.with_dependencies, *wanted.alone} - {package.name for package in packages}
+        if missing:
+            raise BuildError(f"apt did not fetch {', '.join(sorted(missing))}", "is it a virtual package? Name a real one")
+        return tuple(packages)
 
     def _answers(self, suite: Suite) -> bool:
         failure = self._try_update((suite,))
