@@ -8,7 +8,7 @@ from pathlib import Path
 
 from initramfs.errors import BuildError
 
-ERROR_LINES = 15
+ERROR_LINES = 20
 
 
 def run(
@@ -46,7 +46,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise BuildError(f"no end after {timeout_s:.0f} s: {shlex.join(words)}", hint) from error
     if done.returncode != 0:
-        raise BuildError(failure_text(words, environment or {}, cwd, done.returncode, done.stderr or done.stdout), hint)
+        raise BuildError(failure_text(words, environment or {}, cwd, done.returncode, done.stdout + done.stderr), hint)
     return done.stdout
 
 

@@ -139,16 +139,16 @@ def host_suites() -> tuple[Suite, ...]:
     Raises:
         BuildError: nowhere, or Debian's archive keys are not installed.
     """
-    if not Path(KEYRING).is_file():
-        raise BuildError(f"{KEYRING} is missing, so packages cannot be verified", "apt-get install debian-archive-keyring")
     mirror = os.environ.get(MIRROR_SETTING, "")
     if mirror:
-        return suites_from_mirror(mirror)
-    targets = ["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"]
-    text = run(
-        targets, timeout_s=60, hint=f"the builder needs apt; on other systems use a Debian container and {MIRROR_SETTING}"
-    )
-    return suites_from_index_targets(text)
+        suites = suites_from_mirror(mirror)
+    else:
+        targets = ["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"]
+        hint = "the builder reads and unpacks Debian packages with apt and dpkg; on other systems use a Debian container"
+        suites = suites_from_index_targets(run(targets, timeout_s=60, hint=hint))
+    if not Path(KEYRING).is_file():
+        raise BuildError(f"{KEYRING} is missing, so packages cannot be verified", "install the package debian-archive-keyring")
+    return suites
 
 
 def host_acquire_settings() -> str:
