@@ -1,6 +1,5 @@
 """Who a board says it is to the network: DHCP client-id, vendor and user class, and a stable MAC. No I/O here."""
 
-import hashlib
 from collections.abc import Sequence
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, best_serial
@@ -29,7 +28,14 @@ def client_id(evidence: Sequence[Evidence], index: int, mac: str) -> bytes:
 def _short(serial: str) -> bytes:
     raw = serial.encode()
     plain = len(raw) <= MAX_SERIAL_BYTES and serial.isascii() and serial.isprintable()
-    return raw if plain else hashlib.sha256(raw).hexdigest().encode()
+    return raw if plain else _sha256(raw).hex().encode()
+
+
+def _sha256(raw: bytes) -> bytes:
+    # Imported here: it loads libcrypto, for which a board with an ordinary serial and MAC need not wait before DHCP.
+    import hashlib
+
+    return hashlib.sha256(raw).digest()
 
 
 def stable_mac(evidence: Sequence[Evidence], nic_path: str) -> str | None:
@@ -40,7 +46,7 @@ def stable_mac(evidence: Sequence[Evidence], nic_path: str) -> str | None:
     serial = best_serial(tuple(evidence))
     if serial is None:
         return None
-    digest = hashlib.sha256(f"{serial.value}\0{nic_path}".encode()).digest()
+    digest = _sha256(f"{serial.value}\0{nic_path}".encode())
     return ":".join(f"{byte:02x}" for byte in b"\x02" + digest[:5])
 
 

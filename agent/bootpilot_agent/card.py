@@ -3,7 +3,6 @@
 The card may be taken out at any time after `find_card` returned.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bootpilot_agent.run import run
 from bootpilot_agent.settings import CARD_FILE, MAX_CARD_BYTES
 
 POLL_S = 0.05
+MOUNT_POINT = "run/bootpilot/card"
 MOUNT_TIMEOUT_S = 20.0
 CARD_LIKE = "mmcblk"  # looked at first: reading a dying hard disk can take half a minute
 
@@ -63,7 +63,7 @@ def _read(disk: str, device: str, partuuid: str, root: Path) -> Card:
     folder = root / "sys/block" / disk
     cid = sysfs.read_text(folder / "device/cid") if disks.is_sd_card(disk, root) else ""
     try:
-        text, problem = _read_settings(root / "dev" / device), ""
+        text, problem = _read_settings(root / "dev" / device, root / MOUNT_POINT), ""
     except FileNotFoundError:
         text, problem = b"", f"no {CARD_FILE} on the card ({device})"
     except (OSError, CommandError) as error:
@@ -71,15 +71,15 @@ def _read(disk: str, device: str, partuuid: str, root: Path) -> Card:
     return Card(partuuid, f"/dev/{device}", sysfs.device_path(folder, root), cid, text, problem)
 
 
-def _read_settings(device: Path) -> bytes:
+def _read_settings(device: Path, point: Path) -> bytes:
     """One byte more than is allowed tells the reader of the settings that the file is too long."""
-    with tempfile.TemporaryDirectory(prefix="card-") as point:
-        # "ro" keeps even FAT's dirty flag as it is (fat_set_state() returns early on a read-only mount).
-        run(["mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec", str(device), point], timeout_s=MOUNT_TIMEOUT_S)
-        try:
-            return _read_file(Path(point) / CARD_FILE)
-        finally:
-            run(["umount", point], timeout_s=MOUNT_TIMEOUT_S)
+    point.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # "ro" keeps even FAT's dirty flag as it is (fat_set_state() returns early on a read-only mount).
+    run(["mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec", str(device), str(point)], timeout_s=MOUNT_TIMEOUT_S)
+    try:
+        return _read_file(point / CARD_FILE)
+    finally:
+        run(["umount", str(point)], timeout_s=MOUNT_TIMEOUT_S)
 
 
 def _read_file(path: Path) -> bytes:

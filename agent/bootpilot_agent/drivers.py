@@ -1,19 +1,22 @@
 """Loads kernel modules for the devices that are there, and for those that appear later. Owns the uevent socket and modprobe.
 
 There is no udevd: devices are enumerated from /sys, and new ones are heard of on the kernel's own netlink group. One modprobe
-takes many aliases, because starting a program costs more than loading a module.
+takes many aliases, because starting a program costs more than loading a module. /init loads what it finds while Python starts,
+and leaves a list of the aliases that it tried.
 """
 
 import fnmatch
 import select
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyudev
 
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
 
+TRIED_BY_INIT = Path("/run/bootpilot/tried-aliases")
 MODPROBE_TIMEOUT_S = 120.0  # a USB hub or a SATA port can keep a module's init waiting
 ALIASES_PER_CALL = 500
 
@@ -61,17 +64,18 @@ class Driverless:
 class Coldplug:
     """`start()` once; then `poll()` whenever `fileno()` is readable, or now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, tried_by_init: Path = TRIED_BY_INIT) -> None:
         self._context = pyudev.Context()
         # Heard from before the enumeration, so that no device falls between the two.
         self._monitor = pyudev.Monitor.from_netlink(self._context, source="kernel")
         self._monitor.start()
-        self._tried: set[str] = set()
+        self._tried = _read_lines(tried_by_init)
         self._trouble: list[str] = []
 
     def start(self) -> int:
-        """Load drivers for everything present; returns the number of modaliases tried."""
-        return self._load(self._present())
+        """Load drivers for everything present; returns the number of modaliases tried, by /init or now."""
+        self._load(self._present())
+        return len(self._tried)
 
     def fileno(self) -> int:
         """Readable when a device came or went."""
@@ -129,6 +133,14 @@ class Coldplug:
 def wanted_aliases(aliases: Iterable[str], tried: set[str]) -> list[str]:
     """Each alias once, in order, without those tried before and those that booting must not load."""
     return [alias for alias in dict.fromkeys(aliases) if alias not in tried and not _match(alias, DENIED)]
+
+
+def _read_lines(path: Path) -> set[str]:
+    """Empty while /init is still at it: then everything is tried here, which does no harm."""
+    try:
+        return set(path.read_text(errors="replace").split("\n")) - {""}
+    except OSError:
+        return set()
 
 
 def _match(alias: str, rows: Iterable[tuple[str, str]]) -> str:

@@ -3,7 +3,6 @@
 Remembers what the next try need not do again, and says on the console what a person in front of the board wants to know.
 """
 
-import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -156,6 +155,8 @@ class BoardEdges:
 
     def tell_failure(self, error: AgentError, journal: Journal) -> bool:
         if type(error) is AgentError and error.__cause__ is not None:
+            import traceback
+
             self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
         self.say(f"FAILED at {error}")
         journal.add(EventName.FAILED, stage=error.stage, message=error.message[:2000], hint=error.hint[:2000])

@@ -5,7 +5,6 @@ unique GUID on GPT. What is broken gives no partitions, never an exception of ou
 """
 
 import struct
-import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -122,5 +121,10 @@ def _gpt_entries(entries: bytes, size: int, sector_bytes: int) -> Iterator[Parti
     for number, offset in enumerate(range(0, len(entries), size), start=1):
         kind, unique, first, last = struct.unpack_from("<16s16sQQ", entries, offset)
         if any(kind) and first <= last:
-            name = str(uuid.UUID(bytes_le=unique))
-            yield Partition(number, name, first * sector_bytes, (last - first + 1) * sector_bytes)
+            yield Partition(number, _guid(unique), first * sector_bytes, (last - first + 1) * sector_bytes)
+
+
+def _guid(raw: bytes) -> str:
+    """As in PARTUUID=: the first three fields are little-endian (UEFI 2.10, appendix A)."""
+    first, second, third = struct.unpack_from("<IHH", raw)
+    return f"{first:08x}-{second:04x}-{third:04x}-{raw[8:10].hex()}-{raw[10:].hex()}"

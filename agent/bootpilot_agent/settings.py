@@ -4,7 +4,6 @@ SETTINGS is the one table: it reads, checks and documents each key (`python -m b
 documentation). A wrong value never stops the boot: it becomes a SettingProblem for the console, and the rest counts.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable
@@ -255,6 +254,8 @@ def _check_together(settings: Settings) -> list[SettingProblem]:
 def _row(key: str, source: str) -> Setting:
     row = ROWS.get(key)
     if row is None:
+        import difflib  # only for a misspelt key
+
         close = difflib.get_close_matches(key, ROWS, n=1)
         raise SettingValueError(f"`{close[0]}`" if close else "one of " + ", ".join(ROWS))
     if source not in row.where:

@@ -11,8 +11,11 @@ from bootpilot_agent.errors import PlanError
 from bootpilot_agent.plan import Action, DtbPolicy, Plan, Report
 from bootpilot_agent.settings import DHCP
 
-UNSIGNED_HTTPS = "The plan is not signed; the server is known by its certificate."
-UNSIGNED_HTTP = "The plan is not signed and came over plain HTTP: whoever controls this network decides what runs here."
+UNSIGNED_HTTPS = "Plans are not signed yet; the server that gave this one is known by its certificate."
+UNSIGNED_HTTP = (
+    "Plans are not signed yet: the digests checked here come from an unauthenticated plan unless HTTPS with a pinned CA is"
+    " configured. Whoever controls this network decides what runs here."
+)
 
 
 def check_plan(plan: Plan, report: Report, server_source: str, trust_dhcp: bool) -> None:

@@ -198,7 +198,7 @@ def test_events_that_the_server_does_not_take_hold_nothing_up(server: FakeBootSe
 def test_plain_http_is_named_for_what_it_is(server: FakeBootServer, tmp_path: Path) -> None:
     board = FakeBoard(tmp_path, servers=(server.url,))
     board.boot()
-    assert "not signed and came over plain HTTP" in board.console
+    assert "an unauthenticated plan unless HTTPS with a pinned CA is configured" in board.console
 
 
 Break = Callable[[FakeBootServer], object]

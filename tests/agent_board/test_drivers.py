@@ -49,7 +49,15 @@ def test_all_devices_of_this_machine_are_tried_in_as_few_calls_as_can_be(modprob
     assert len(tried) == count
     assert tried & present
     assert "no such thing" in coldplug.trouble()
-    assert coldplug.start() == 0  # all have been tried
+    assert coldplug.start() == count
+    assert modprobe_calls.read_text().count("END\n") == len(calls)  # all have been tried, so nothing is started again
+
+
+def test_what_init_tried_is_not_tried_again(modprobe_calls: Path, tmp_path: Path) -> None:
+    present = sorted({path.read_text().strip() for path in Path("/sys/devices").rglob("modalias")})
+    (tmp_path / "tried").write_text("".join(f"{alias}\n" for alias in present))
+    assert Coldplug(tried_by_init=tmp_path / "tried").start() == len(present)
+    assert not modprobe_calls.exists() or modprobe_calls.read_text() == ""
 
 
 def test_devices_that_no_driver_took_are_listed(modprobe_calls: Path) -> None:
