@@ -14,7 +14,7 @@ from scripts.lab.demo import check_page
 from tests.qemu.conftest import Boot
 
 LATE_S = 60.0
-STILL_UP_S = 30.0
+STILL_UP_S = 20.0
 WATCHDOG_S = 10
 
 
