@@ -40,7 +40,7 @@ DRIVER_GROUPS = (
     DriverGroup(
         "omap",
         "smsc95xx ehci-omap omap_hsmmc sdhci-omap omap_wdt phy-generic omap-ocp2scp phy-omap-usb2 ti_cpsw ti_cpsw_new "
-        "davinci_mdio ti_davinci_emac phy-gmii-sel musb_dsps phy-am335x omap2430 twl4030_wdt phy-twl4030-usb "
+        "davinci_mdio ti_davinci_emac phy-gmii-sel musb_dsps phy-am335x twl4030_wdt phy-twl4030-usb "
         "phy-twl6030-usb tps65217",
         reason="PandaBoard: LAN9514 behind EHCI; BeagleBone: CPSW; their SD hosts, USB PHYs, power and watchdogs",
         workload=True,
@@ -58,7 +58,7 @@ DRIVER_GROUPS = (
         "sunxi",
         "sun4i-emac mdio-sun4i dwmac-sun8i dwmac-sunxi mdio-mux sunxi-mmc ahci_sunxi sunxi_wdt phy-sun4i-usb "
         "phy-sun9i-usb nvmem_sunxi_sid i2c-mv64xxx axp20x-i2c axp20x-rsb axp20x-regulator pinctrl-axp209 "
-        "sy8106a-regulator sun6i-dma drivers/usb/musb/sunxi i2c-sun6i-p2wi",
+        "sy8106a-regulator sun6i-dma i2c-sun6i-p2wi",
         reason="Allwinner: A10's EMAC needs mdio-sun4i, R40's GMAC its AXP regulator over i2c-mv64xxx; SID is the board's "
         "serial number",
         workload=True,
