@@ -57,7 +57,9 @@ def settings_text(values: dict[str, str | list[str] | int | bool]) -> str:
     if unknown:
         raise CardError(f"no setting of a card is called {unknown[0]!r}", "there are: " + ", ".join(row.key for row in known))
     lines = {row.key: f"{row.key} = {_toml(values[row.key])}" if row.key in values else f"#{row.key} =" for row in known}
-    text = "\n".join([_comment(SETTINGS_HEADER), *(f"{_comment(row.doc)}{lines[row.key]}\n" for row in known)])
+    text = "\n".join(
+        [_comment(SETTINGS_HEADER), *(f"{_comment(f'{row.doc} Default: {row.default}.')}{lines[row.key]}\n" for row in known)]
+    )
     check_settings(text)
     return text
 

@@ -1,0 +1,85 @@
+"""The bench's arithmetic and the yardstick's image: what can be checked without booting anything."""
+
+import io
+import stat
+from pathlib import Path
+
+import pytest
+
+from bootpilot_agent.cpio import character_device, directory, regular, symlink, write_cpio
+from bootpilot_agent.kexec import FLAGS
+from scripts.benchmark.__main__ import KEXEC_FLAGS
+from scripts.benchmark.baseline import padded_initrd, read_cpio, without_agent
+from scripts.benchmark.measure import Boot, smallest_memory_mib
+from scripts.benchmark.table import at_least, at_most, median, render
+from scripts.lab.errors import LabError
+
+ENTRIES = [
+    character_device("dev/console", 5, 1),
+    regular("init", b"#!/bin/sh\n", 0o755),
+    directory("opt/bootpilot"),
+    regular("opt/bootpilot/agent", b"agent", 0o755),
+    regular("opt/bootpilot/_internal/libz.so.1", b"library"),
+    symlink("usr/lib/libz.so.1", "/opt/bootpilot/_internal/libz.so.1"),
+    symlink("bin", "usr/bin"),
+]
+
+
+def archive(*entries: object) -> bytes:
+    stream = io.BytesIO()
+    write_cpio(entries, stream)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def test_archives_joined_together_are_read_to_the_end() -> None:
+    joined = archive(*ENTRIES[:3]) + b"\0" * 8 + archive(*ENTRIES[3:])
+    assert list(read_cpio(joined)) == ENTRIES
+
+
+def test_what_is_no_archive_is_refused_with_its_place() -> None:
+    with pytest.raises(ValueError, match="no newc header at byte 0"):
+        list(read_cpio(b"gzip or so"))
+
+
+def test_the_yardstick_has_everything_but_the_agent_and_its_libraries_stay_usable() -> None:
+    left = {entry.name: entry for entry in without_agent(ENTRIES)}
+    assert sorted(left) == ["bin", "dev/console", "usr/lib/libz.so.1"]
+    assert (left["usr/lib/libz.so.1"].content, stat.S_ISREG(left["usr/lib/libz.so.1"].mode)) == (b"library", True)
+
+
+@pytest.mark.parametrize("size_bytes", [8_000_000, 1_000_004])
+def test_a_payload_has_exactly_the_size_asked_for_and_is_a_readable_archive(size_bytes: int, tmp_path: Path) -> None:
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(archive(*ENTRIES) + b"\0" * 3)
+    padded = padded_initrd(initrd, size_bytes, tmp_path / "padded").read_bytes()
+    assert len(padded) == size_bytes
+    assert [entry.name for entry in read_cpio(padded)][-1] == "padding"
+
+
+def test_the_yardstick_calls_kexec_as_the_agent_does() -> None:
+    assert FLAGS["amd64"] == KEXEC_FLAGS
+
+
+@pytest.mark.parametrize("needed", [97, 176, 200, 1024])
+def test_the_smallest_memory_is_found_to_16_mib(needed: int) -> None:
+    found = smallest_memory_mib(lambda mib: mib >= needed, 80, 1024)
+    assert needed <= found < needed + 16
+
+
+def test_a_payload_for_which_no_memory_is_enough_is_said() -> None:
+    with pytest.raises(LabError, match="does not boot with 1024 MiB"):
+        smallest_memory_mib(lambda _: False, 80, 1024)
+
+
+def test_checking_counts_as_part_of_the_download() -> None:
+    assert Boot(0, 0, download_s=2.0, verified_s=2.0, bytes_down=8_000_000).checked_bytes_per_s == 2_000_000
+
+
+def test_the_table_has_ratios_and_says_what_missed_its_aim() -> None:
+    rows = [at_most("start", "s", 10.0, 12.5, 1.2), at_least("download", "MB/s", 100.0, 95.0, 0.9)]
+    assert median([3, 1, 2]) == 2
+    assert render(rows) == (
+        "| | unit | script | agent | ratio | aim | |\n|---|---|---:|---:|---:|---|---|\n"
+        "| start | s | 10.00 | 12.50 | 1.25 | at most 1.20 of the script | MISSED |\n"
+        "| download | MB/s | 100 | 95.00 | 0.95 | at least 0.90 of the script | met |\n"
+    )
