@@ -5,6 +5,8 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,13 +52,14 @@ class Contest:
     relay: Relay
     script: Guest
     agent: Guest
-    agent_server: BootServer
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 with a table on stdout, whatever it says; 1 if something could not be measured."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell starts background jobs with it ignored, and Python leaves that so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="bootpilot-bench-"))
     try:
         print(table.render(run_bench(folder, Clock(), quick=options.quick)))
@@ -77,13 +80,9 @@ def run_bench(folder: Path, clock: Clock, *, quick: bool) -> list[table.Row]:
     baseline = build_baseline(built.loader.initramfs, folder / "baseline.zst")
     rows: list[table.Row] = []
     for payload_mb in PAYLOADS_MB[:1] if quick else PAYLOADS_MB:
-        contest = _contest(built, baseline, payload_mb, folder / f"{payload_mb}")
-        try:
+        with _contest(built, baseline, payload_mb, folder / f"{payload_mb}") as contest:
             rows += _times(contest, 1 if quick else RUNS, clock)
             rows += [] if quick else [_memory(contest, clock)]
-        finally:
-            contest.relay.close()
-            contest.agent_server.stop()
     rows.append(_sizes(built.loader.initramfs, baseline))
     rows.append(_instructions(folder / "armhf", clock))
     return rows
@@ -145,30 +144,30 @@ def _instructions(folder: Path, clock: Clock) -> table.Row:
     built = replace(built, machine=machine)
     folder.mkdir()
     baseline = build_baseline(built.loader.initramfs, folder / "baseline.zst")
-    contest = _contest(built, baseline, 8, folder)
-    try:
+    with _contest(built, baseline, 8, folder) as contest:
         counts = [count_until_request(guest, contest.relay) / 1e6 for guest in (contest.script, contest.agent)]
-    finally:
-        contest.relay.close()
-        contest.agent_server.stop()
     clock.say(f"armhf instructions until the first request: script {counts[0]:.0f} million, agent {counts[1]:.0f} million")
     return table.Row("instructions until the first request, armhf", "million", counts[0], counts[1])
 
 
-def _contest(built: Built, baseline: Path, payload_mb: int, folder: Path) -> Contest:
+@contextmanager
+def _contest(built: Built, baseline: Path, payload_mb: int, folder: Path) -> Iterator[Contest]:
+    """A boot server of its own with one payload, a relay before it, and a guest for each loader."""
     folder.mkdir(exist_ok=True)
     server = BootServer(folder / "home")
-    server.start()
-    initrd = padded_initrd(built.workload.initrd, payload_mb * MEGABYTE, folder / "initrd")
-    kernel = server.add_artifact(built.workload.kernel, "vmlinuz")
-    unpacked = built.workload.initrd_unpacked_bytes + payload_mb * MEGABYTE
-    stored = server.add_artifact(initrd, "initrd", unpacked)
-    server.apply(site_files(built.machine, kernel, stored))
-    relay = Relay(server.port)
-    url = f"http://{HOST_ADDRESS}:{relay.port}"
-    agent = make_guest(built, "bench", folder, Wiring(servers=(url,)))
-    script = _script_guest(agent, baseline, url, kernel, stored, built)
-    return Contest(payload_mb, relay, script, agent, server)
+    try:
+        server.start()
+        initrd = padded_initrd(built.workload.initrd, payload_mb * MEGABYTE, folder / "initrd")
+        kernel = server.add_artifact(built.workload.kernel, "vmlinuz")
+        unpacked = built.workload.initrd_unpacked_bytes + payload_mb * MEGABYTE
+        stored = server.add_artifact(initrd, "initrd", unpacked)
+        server.apply(site_files(built.machine, kernel, stored))
+        with closing(Relay(server.port)) as relay:
+            url = f"http://{HOST_ADDRESS}:{relay.port}"
+            agent = make_guest(built, "bench", folder, Wiring(servers=(url,)))
+            yield Contest(payload_mb, relay, _script_guest(agent, baseline, url, kernel, stored, built), agent)
+    finally:
+        server.stop()
 
 
 def _script_guest(

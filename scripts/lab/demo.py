@@ -38,7 +38,9 @@ class PageError(Exception):
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 if the board's page said what it should, else 1 with the reason on stderr."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell starts background jobs with it ignored, and Python leaves that so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         with _folder(keep=options.keep) as folder:
             demonstrate(options.arch, folder, Clock(), once=options.once, whole_console=options.console)
