@@ -50,7 +50,13 @@ def _literal(host: str) -> str:
 
 
 def _ask_both(host: str, nameserver: str, interface: str, end_s: float, port: int) -> list[str]:
-    found = [address for kind in ("A", "AAAA") for address in _ask(host, kind, nameserver, interface, end_s, port)]
+    found = _ask(host, "A", nameserver, interface, end_s, port)
+    try:
+        found += _ask(host, "AAAA", nameserver, interface, end_s, port)
+    except NetworkError:
+        # Small routers and load balancers ignore AAAA, refuse it, or deny the whole name (RFC 4074, section 4).
+        if not found:
+            raise
     if not found:
         raise NetworkError("answers that the name has no address")
     return found
