@@ -7,7 +7,7 @@ documentation). A wrong value never stops the boot: it becomes a SettingProblem 
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bootpilot_agent import setting_values as kinds
 from bootpilot_agent.setting_values import Raw, SettingValueError
@@ -228,7 +228,9 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
             if row.key == "server":
                 fields["server_source"] = source
     settings = Settings(**fields)  # type: ignore[arg-type]
-    return settings, problems + _check_together(settings)
+    if (problem := _check_gateway(settings)) is not None:
+        return replace(settings, gateway=""), [*problems, problem]
+    return settings, problems
 
 
 def _read(row: Setting, value: Raw, place: str, problems: list[SettingProblem]) -> object:
@@ -242,13 +244,16 @@ def _read(row: Setting, value: Raw, place: str, problems: list[SettingProblem]) 
         return error.rest
 
 
-def _check_together(settings: Settings) -> list[SettingProblem]:
-    if settings.gateway and not settings.address:
+def _check_gateway(settings: Settings) -> SettingProblem | None:
+    """A router that `ip` would refuse does not count: the address beside it is enough for a server on the same network."""
+    gateway, address = settings.gateway, settings.address
+    if gateway and not address:
         expected = "`address` beside it (with DHCP the lease has the router)"
-        return [SettingProblem("gateway", settings.gateway, expected, "merged")]
-    if settings.gateway and (":" in settings.gateway) != (":" in settings.address):
-        return [SettingProblem("gateway", settings.gateway, f"a router in the network of {settings.address}", "merged")]
-    return []
+    elif gateway and ((":" in gateway) != (":" in address) or gateway == address.partition("/")[0]):
+        expected = f"another host in the network of {address}"
+    else:
+        return None
+    return SettingProblem("gateway", gateway, expected, "merged")
 
 
 def _row(key: str, source: str) -> Setting:

@@ -199,6 +199,13 @@ def test_a_router_without_an_address_is_named() -> None:
     assert [problem.key for problem in from_card('address = "2001:db8::2/64"\ngateway = "10.0.0.1"')[1]] == ["gateway"]
 
 
+@pytest.mark.parametrize("gateway", ["fe80::1", "10.0.0.2"])
+def test_a_router_that_cannot_be_one_leaves_the_address_usable(gateway: str) -> None:
+    settings, (problem,) = from_card(f'address = "10.0.0.2/24"\ngateway = "{gateway}"')
+    assert str(problem) == f"setting gateway (merged): expected another host in the network of 10.0.0.2/24, got {gateway}"
+    assert (settings.address, settings.gateway) == ("10.0.0.2/24", "")
+
+
 def test_a_certificate_is_taken_as_text() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
     assert from_card(f'ca = """\n{pem}\n"""')[0].ca == pem + "\n"
