@@ -3,6 +3,7 @@
 So a deadline needs no timer to fire, and a server that was down over a deadline tells the same as one that was not.
 """
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -83,10 +84,15 @@ def rank_of(event: Event) -> int:
 
 
 def describe_failure(data: dict[str, Json]) -> str:
-    """The text of a `failed` event: stage, message and hint as far as they are there."""
-    stage, message, hint = (str(data.get(key) or "")[:1000] for key in ("stage", "message", "hint"))
+    """The text of a `failed` event: stage, message and hint as far as they are there, in characters that can be stored."""
+    stage, message, hint = (_storable(str(data.get(key) or "")[:1000]) for key in ("stage", "message", "hint"))
     text = ": ".join(part for part in (stage, message) if part) or "no reason given"
     return text + (f" (hint: {hint})" if hint else "")
+
+
+def _storable(text: str) -> str:
+    """JSON can spell half a character (a lone surrogate). News of a failure counts more than its spelling."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _after_jump(boot: BootRecord) -> BootState:
@@ -110,8 +116,7 @@ def _handed_over(boot: BootRecord, silence_s: int, now: float) -> BootState:
 def _before_jump(boot: BootRecord, plan: Fields) -> BootState:
     total = _payload_bytes(plan)
     if boot.event == EventName.FETCHING:
-        data = Fields.from_bytes(boot.event_data.encode())
-        done = data.raw.get("bytes")
+        done = json.loads(boot.event_data).get("bytes")
         done_bytes = done if isinstance(done, int) and not isinstance(done, bool) and done >= 0 else 0
         return BootState(StateKind.FETCHING, f"fetching {boot.profile}", done_bytes, total)
     if boot.event in (EventName.FETCHED, EventName.LOADED):

@@ -16,7 +16,9 @@ class Terminal:
     as_json: bool
 
     def tell(self, data: Json, text: str) -> None:
-        print(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else text, flush=True)
+        shown = json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else text
+        # JSON from a board may hold half a character (a lone surrogate), which no terminal takes.
+        print(shown.encode("utf-8", "replace").decode(), flush=True)
 
     def error(self, message: str, hint: str = "") -> None:
         if self.as_json:

@@ -1,5 +1,6 @@
 """What a boot tells on its way: events, logs, a recording, done and failed."""
 
+import json
 import uuid
 
 import pytest
@@ -173,3 +174,21 @@ def test_a_power_cut_before_the_jump_does_not_count_as_a_failure(bench: Bench) -
     bench.apply()
     bench.send_event(bench.plan(), "fetching", bytes=5)
     assert failures_of(bench, bench.plan().node_id) == 0
+
+
+def test_an_event_that_grows_when_it_is_stored_does_not_hide_the_list(bench: Bench) -> None:
+    bench.apply()
+    plan = bench.plan()
+    data = {"bytes": 5, "note": "\u4e2d" * 20_000}
+    event = {"source": "agent", "seq": 1, "name": "fetching", "at_ms": 1, "data": data}
+    body = json.dumps({"version": 1, "events": [event]}, ensure_ascii=False).encode()
+    assert len(body) < 64 << 10 < len(json.dumps(data))
+    assert bench.send(plan, "events", body).status_code == 200
+    for path in ("/", f"/nodes/{plan.node_id}", f"/boots/{plan.boot_id}"):
+        assert bench.client.get(path).status_code == 200
+
+
+def test_a_failure_told_with_half_a_character_is_still_heard(bench: Bench) -> None:
+    plan = bench.plan()
+    assert bench.send_event(plan, "failed", stage="fetch", message="\ud800 broke").status_code == 200
+    assert "fetch: ? broke" in bench.client.get("/").text

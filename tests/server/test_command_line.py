@@ -12,7 +12,7 @@ from bootpilot_server import node_commands
 from bootpilot_server.cli import main, make_parser
 from bootpilot_server.terminal import columns
 from tests.fakes.bench import Bench
-from tests.fakes.reports import make_report, serial
+from tests.fakes.reports import SERIAL, make_report, serial
 from tests.fakes.server_process import bootpilot
 from tests.fakes.site import INITRD, KERNEL, RULE, digest, write_site
 
@@ -165,3 +165,9 @@ def test_help_explains_with_examples() -> None:
 
 def test_a_table_of_what_boards_say_keeps_one_line_for_each() -> None:
     assert columns(("A", "B"), [["x\ny\x1b[2J", "\u202e"]]).count("\n") == 1
+
+
+def test_half_a_character_from_a_board_is_shown_and_breaks_nothing(bench: Bench, capsys: Output) -> None:
+    bench.send_event(bench.plan(), "failed", message="\ud800 broke")
+    shown = run_json(bench.server.config.home, capsys, "node", "show", SERIAL)
+    assert shown["events"][0]["data"]["message"] == "? broke"
