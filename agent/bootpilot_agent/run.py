@@ -17,6 +17,8 @@ from bootpilot_agent.errors import CommandError
 ALLOWED_ENVIRONMENT = ("PATH", "HOME", "TERM", "TMPDIR")
 DEFAULT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 ERROR_TAIL_CHARACTERS = 2000
+# A killed program ends at once, unless the kernel does not let go of it.
+DIES_S = 2.0
 
 Process = subprocess.Popen[bytes]
 
@@ -37,21 +39,24 @@ def run(argv: Sequence[str], *, timeout_s: float, check: bool = True, extra: Map
     non-zero (with `check`).
     """
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=child_environment(extra),
-            timeout=timeout_s,
-            check=False,
         )
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{shlex.join(argv)}: still running after {timeout_s:g} s, killed{_tail(error.stderr)}") from error
     except (OSError, ValueError) as error:
         raise _not_started(argv, error) from error
-    if check and done.returncode != 0:
-        raise CommandError(f"{shlex.join(argv)}: {describe_status(done.returncode)}{_tail(done.stderr)}")
-    return Completed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    try:
+        stdout, stderr = child.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(
+            f"{shlex.join(argv)}: still running after {timeout_s:g} s, {_end(child)}{_tail(error.stderr)}"
+        ) from error
+    if check and child.returncode != 0:
+        raise CommandError(f"{shlex.join(argv)}: {describe_status(child.returncode)}{_tail(stderr)}")
+    return Completed(child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
 
 def spawn(argv: Sequence[str], *, extra: Mapping[str, str] | None = None, output: int = subprocess.DEVNULL) -> Process:
@@ -84,6 +89,20 @@ def child_environment(extra: Mapping[str, str] | None = None, own: Mapping[str, 
 def describe_status(returncode: int) -> str:
     """A return code for a person; negative ones are signals."""
     return f"ended by signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
+
+
+def _end(child: Process) -> str:
+    """Kill it and leave it behind if it does not end: a driver or a dying disk holds it in the kernel, perhaps for ever."""
+    child.kill()
+    try:
+        child.wait(DIES_S)
+    except subprocess.TimeoutExpired:
+        return "and cannot be killed: it hangs in the kernel"
+    finally:
+        for pipe in (child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
+    return "killed"
 
 
 def _not_started(argv: Sequence[str], error: Exception) -> CommandError:

@@ -39,6 +39,24 @@ def test_a_program_that_does_not_end_is_killed() -> None:
         run(["sleep", "1000"], timeout_s=0.2)
 
 
+def test_a_program_that_hangs_in_the_kernel_does_not_hold_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    left_behind: list[subprocess.Popen[bytes]] = []
+
+    # Nobody can make a process unkillable for a test, so the signal is kept from it.
+    def spare(child: subprocess.Popen[bytes]) -> None:
+        left_behind.append(child)
+
+    monkeypatch.setattr(subprocess.Popen, "kill", spare)
+    monkeypatch.setattr("bootpilot_agent.run.DIES_S", 0.1)
+    with pytest.raises(CommandError, match=r"after 0\.2 s, and cannot be killed: it hangs in the kernel"):
+        run(["sleep", "20"], timeout_s=0.2)
+    monkeypatch.undo()
+    (child,) = left_behind
+    assert child.poll() is None
+    child.kill()
+    child.wait()
+
+
 @pytest.mark.parametrize("start", [lambda argv: run(argv, timeout_s=10), spawn])
 @pytest.mark.parametrize("argv", [["no-such-program"], ["/etc/passwd"], ["a\0b"]])
 def test_a_program_that_cannot_be_started_is_named(start: Callable[[list[str]], object], argv: list[str]) -> None:
