@@ -47,6 +47,7 @@ class Journal:
         self._unsent: list[Event] = []
         self._seq = 0
         self._log: bytes | None = None
+        self._refused = False
         self._due = False
         self._closed = False
         self._sender: Sender | None = None
@@ -82,14 +83,18 @@ class Journal:
             threading.Thread(target=self._work, name="journal", daemon=True).start()
 
     def flush(self, timeout_s: float, log: bytes | None = None) -> bool:
-        """Send everything, and the console's text if given; True if the server has it all within the time."""
+        """Send everything, and the console's text if given; True if the server has it all within the time.
+
+        False also if it refused some of it, now or while this flush waited for an earlier batch.
+        """
         with self._changed:
             if self._sender is None:
                 return False
+            self._refused = False
             self._log = log[:LOG_BYTES] if log else None
             self._due = True
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._unsent and self._log is None, timeout_s)
+            return self._changed.wait_for(lambda: not self._unsent and self._log is None, timeout_s) and not self._refused
 
     def close(self) -> None:
         """No more is sent."""
@@ -129,7 +134,7 @@ class Journal:
             if log:
                 sender.send_log(log)
         except ServerError:
-            return True  # refused: the same bytes will be refused again
+            self._refused = True  # the same bytes will be refused again: they are dropped
         except AgentError:
             return False
         return True

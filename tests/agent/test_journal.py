@@ -103,6 +103,17 @@ def test_what_the_server_refuses_is_not_sent_for_ever(sender: RecordingSender) -
     journal.close()
 
 
+def test_a_failure_that_the_server_refuses_to_hear_of_counts_as_not_told(sender: RecordingSender) -> None:
+    journal = Journal()
+    journal.open(sender)
+    sender.troubles = [ServerError("this token is no longer good")]
+    journal.add(EventName.FAILED)
+    assert not journal.flush(5)
+    journal.add(EventName.STARTED)
+    assert journal.flush(5)
+    journal.close()
+
+
 def test_progress_is_told_ever_more_seldom(sender: RecordingSender) -> None:
     now = [0.0]
     journal = Journal(lambda: now[0])
