@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bootpilot_agent.evidence import Evidence, evidence_from_fields
-from bootpilot_agent.fields import FieldError, Fields, Json
+from bootpilot_agent.fields import MAX_BODY_BYTES, FieldError, Fields, Json
 from bootpilot_agent.inventory import Inventory
 
 VERSION = 1
@@ -137,9 +137,9 @@ class Report:
         }
 
     @classmethod
-    def from_json(cls, raw: bytes) -> "Report":
+    def from_json(cls, raw: bytes, limit_bytes: int = MAX_BODY_BYTES) -> "Report":
         """Bytes from the network -> Report. Raises FieldError that names the field."""
-        fields = Fields.from_bytes(raw)
+        fields = Fields.from_bytes(raw, limit_bytes)
         fields.version(VERSION)
         pieces = [evidence_from_fields(item) for item in fields.children("evidence", most=128)]
         arch = fields.text("arch", most=16)

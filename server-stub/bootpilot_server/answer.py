@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Row
@@ -29,6 +29,9 @@ from bootpilot_server.token_check import is_alive, token_of
 from bootpilot_server.tokens import make_token, same_token
 
 log = logging.getLogger(__name__)
+
+MAX_WHY = 50
+MAX_WHY_CHARS = 1000
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def _remember(
     decision: Decision,
 ) -> None:
     shown = {key: value for key, value in decision.plan.to_json().items() if key not in ("token", "nonce")}
+    why = _kept(decision.why)
     values: dict[str, object] = {
         "node_id": node.id,
         "first_nonce": report.nonce,
@@ -122,7 +126,7 @@ def _remember(
         "agent_version": report.agent_version,
         "build_id": report.build_id,
         "plan": json.dumps(shown),
-        "why": json.dumps(decision.why),
+        "why": json.dumps(why),
         "rule": decision.rule,
         "profile": decision.profile,
         "expects": decision.expects.value,
@@ -134,8 +138,15 @@ def _remember(
     boot_records.save_question(connection, report.boot_id, report.nonce, body_sha256, decision.plan.valid_s, plan, question.now)
     if boot is None:
         _begin_boot(connection, node, report, question.now)
-    if boot is None or boot.read_why()[:1] != list(decision.why[:1]):
-        node_records.add_history(connection, node.id, decision.why[0], question.now, report.boot_id)
+    if boot is None or boot.read_why()[:1] != why[:1]:
+        node_records.add_history(connection, node.id, why[0], question.now, report.boot_id)
+
+
+def _kept(why: Sequence[str]) -> list[str]:
+    """What is stored of the reasons, for pages: a folder of 2000 rules would otherwise leave megabytes with every boot."""
+    lines = [text if len(text) <= MAX_WHY_CHARS else text[:MAX_WHY_CHARS] + " …" for text in why[:MAX_WHY]]
+    more = len(why) - len(lines)
+    return [*lines, *([f"and {more} more rules; `bootpilot explain` lists all"] if more else [])]
 
 
 def _begin_boot(connection: Connection, node: NodeRecord, report: Report, now: float) -> None:

@@ -26,7 +26,8 @@ def find_by_text(server: Server, text: str) -> NodeRecord:
         found = node_records.search_nodes(connection, text)
     if not found:
         raise OperatorError(
-            f"no node is known as {text}", "`bootpilot node list` shows all; an id, its beginning, a serial or a MAC will do"
+            f"no node is known as {text!r}",
+            "`bootpilot node list` shows all; an id, its first 4 characters or more, a serial or a MAC will do",
         )
     if len(found) > 1:
         raise OperatorError(

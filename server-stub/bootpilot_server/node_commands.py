@@ -64,7 +64,7 @@ def node_approve(arguments: argparse.Namespace, terminal: Terminal) -> int:
         for node in nodes:
             if node.conflict:
                 message = f"node {node.id} stands for a contradiction: {node.conflict}"
-                raise OperatorError(message, "approve the boards it names instead")
+                raise OperatorError(message, "approve the boards that it names, or give this one an identity")
         with server.database.writing() as connection:
             for node in nodes:
                 node_records.approve_node(connection, node.id, time.time())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Row, RowMapping, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, best_serial, grade_evidence
@@ -12,6 +12,10 @@ from bootpilot_server.records import NodeRecord, report_text
 from bootpilot_server.schema import evidence, history, nodes
 
 MAX_HISTORY = 500
+# Twice what one report may hold: random addresses and parts that come and go leave nothing for ever.
+MAX_EVIDENCE = 256
+# Shorter beginnings of an id are more likely a slip of the fingers, or an empty variable in a script.
+MIN_BEGINNING = 4
 
 
 def find_node(connection: Connection, node_id: str) -> NodeRecord | None:
@@ -35,10 +39,12 @@ def count_waiting(connection: Connection) -> int:
 
 
 def search_nodes(connection: Connection, text: str, limit: int = 20) -> list[NodeRecord]:
-    """Nodes that a person may mean: an id or its beginning, or any whole piece of evidence."""
+    """Nodes that a person may mean: an id or its beginning (of 4 characters or more), or any whole piece of evidence."""
     named = select(evidence.c.node_id).where(func.lower(evidence.c.value) == text.lower())
-    beginning = nodes.c.id.startswith(text.lower(), autoescape=True)
-    query = select(nodes).where(or_(beginning, nodes.c.id.in_(named))).order_by(nodes.c.id).limit(limit)
+    meant: list[ColumnElement[bool]] = [nodes.c.id.in_(named)]
+    if len(text) >= MIN_BEGINNING:
+        meant.append(nodes.c.id.startswith(text.lower(), autoescape=True))
+    query = select(nodes).where(or_(*meant)).order_by(nodes.c.id).limit(limit)
     return [_record(row) for row in connection.execute(query).mappings()]
 
 
@@ -88,7 +94,16 @@ def save_node(connection: Connection, node_id: str, report: Report, address: str
             .values({**key, **values, "first_seen_at": now})
             .on_conflict_do_update(index_elements=list(key), set_=values)
         )
+    _forget_evidence(connection, node_id)
     return _record(connection.execute(select(nodes).where(nodes.c.id == node_id)).mappings().one())
+
+
+def _forget_evidence(connection: Connection, node_id: str) -> None:
+    """Keep the best, and of equal ones those seen last."""
+    own, key = evidence.c.node_id == node_id, (evidence.c.kind, evidence.c.value)
+    order = (evidence.c.grade.desc(), evidence.c.last_seen_at.desc(), *key)
+    kept = select(*key).where(own).order_by(*order).limit(MAX_EVIDENCE)
+    connection.execute(evidence.delete().where(own, tuple_(*key).not_in(kept)))
 
 
 def approve_node(connection: Connection, node_id: str, now: float) -> None:

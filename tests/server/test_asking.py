@@ -9,13 +9,14 @@ import pytest
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_agent.fields import MAX_BODY_BYTES
 from bootpilot_agent.plan import Action, LastAttempt, Plan, Report
-from bootpilot_server import node_records
+from bootpilot_server import boot_records, node_records
 from bootpilot_server.answer import Question, answer
 from bootpilot_server.errors import ProblemError
+from bootpilot_server.explain import explain, find_by_text
 from bootpilot_server.records import NodeRecord
 from bootpilot_server.tokens import make_token
 from tests.fakes.bench import Bench, bearer
-from tests.fakes.reports import again, body_of, make_report, piece, serial
+from tests.fakes.reports import SERIAL, again, body_of, make_report, piece, serial
 
 PROBLEM = "application/problem+json"
 
@@ -248,3 +249,47 @@ def test_a_further_question_of_a_waiting_board_does_not_grow_the_database(bench:
     assert questions <= 20
     assert history <= 3
     assert bench.client.get("/v1/", headers=bearer(token)).status_code == 200
+
+
+def test_a_report_as_large_as_the_wire_takes_is_explained_and_shown(bench: Bench) -> None:
+    bench.apply()
+    report = make_report()
+    disk = report.inventory.disks[0]
+    disks = tuple(replace(disk, name=f"sd{number}", path="/\u4e2d" * 150) for number in range(60))
+    value = replace(report, inventory=replace(report.inventory, disks=disks)).to_json()
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    assert len(body) <= 64 << 10 < len(json.dumps(value))
+    answer = bench.client.post("/v1/boot", data=body)
+    assert answer.status_code == 200
+    node = find_by_text(bench.server, answer.json["node_id"])  # type: ignore[index]
+    assert explain(bench.server, node).decision.profile == "ram-page"
+    assert bench.client.get(f"/nodes/{node.id}").status_code == 200
+
+
+def test_a_board_with_ever_new_addresses_does_not_grow_the_database(bench: Bench) -> None:
+    bench.apply()
+    for boot in range(8):
+        macs = tuple(piece(EvidenceKind.MAC, f"00:48:54:20:{boot:02x}:{number:02x}") for number in range(100))
+        plan = bench.plan(make_report(evidence=serial() + macs))
+    with bench.server.database.reading() as connection:
+        kept = node_records.list_evidence(connection, plan.node_id)
+    assert len(kept) == node_records.MAX_EVIDENCE
+    assert kept[0].value == SERIAL
+    assert {found.value for found in macs} <= {found.value for found in kept}
+
+
+def test_many_rules_that_lost_are_kept_in_bounds_and_explained_in_full(bench: Bench) -> None:
+    serials = ", ".join(f'"{number:016x}"' for number in range(500))
+    lost = {
+        f"rules__rack_{number}": f'priority = {100 + number}\nprofile = "ram-page"\n[match]\ndt-serial = [{serials}]\n'
+        for number in range(200)
+    }
+    bench.apply(**lost)
+    plan = bench.plan()
+    with bench.server.database.reading() as connection:
+        boot = boot_records.find_boot(connection, plan.boot_id)
+    assert boot is not None
+    assert len(boot.why) < 64 << 10
+    assert boot.read_why()[0] == "profile ram-page by rule lab (priority 10)"
+    assert "`bootpilot explain` lists all" in boot.read_why()[-1]
+    assert len(explain(bench.server, find_by_text(bench.server, plan.node_id)).decision.why) == 201

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_server import node_commands
 from bootpilot_server.cli import main, make_parser
 from bootpilot_server.terminal import columns
 from tests.fakes.bench import Bench
-from tests.fakes.reports import SERIAL, make_report, serial
+from tests.fakes.reports import SERIAL, make_report, piece, serial
 from tests.fakes.server_process import bootpilot
 from tests.fakes.site import INITRD, KERNEL, RULE, digest, write_site
 
@@ -103,8 +104,10 @@ def test_a_node_is_found_by_the_beginning_of_its_id(home: Path, capsys: Output) 
 def test_an_unknown_or_ambiguous_node_is_a_no_with_a_hint(bench: Bench, home: Path, capsys: Output) -> None:
     assert run(home, "explain", "no-such-board") == 1
     assert "hint: `bootpilot node list`" in capsys.readouterr().err
-    bench.plan(make_report(evidence=serial("10000000abcdef02")))
-    assert run(home, "explain", "") == 1
+    shared = piece(EvidenceKind.MAC, "00:48:54:20:33:01")
+    for number in ("10000000abcdef02", "10000000abcdef03"):
+        bench.plan(make_report(evidence=(*serial(number), shared)))
+    assert run(home, "explain", shared.value) == 1
     assert "2 nodes are known as" in capsys.readouterr().err
 
 
@@ -171,3 +174,10 @@ def test_half_a_character_from_a_board_is_shown_and_breaks_nothing(bench: Bench,
     bench.send_event(bench.plan(), "failed", message="\ud800 broke")
     shown = run_json(bench.server.config.home, capsys, "node", "show", SERIAL)
     assert shown["events"][0]["data"]["message"] == "? broke"
+
+
+@pytest.mark.parametrize("length", [0, 1, 3])
+def test_too_short_a_beginning_names_no_node_not_even_the_only_one(bench: Bench, capsys: Output, length: int) -> None:
+    plan = bench.plan()
+    assert run(bench.server.config.home, "node", "approve", plan.node_id[:length]) == 1
+    assert "no node is known as" in capsys.readouterr().err
