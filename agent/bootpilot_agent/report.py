@@ -22,6 +22,9 @@ FEATURES = {
     "armhf": (*_ALWAYS, "dtb:file"),
     "riscv64": (*_ALWAYS, "dtb:file"),
 }
+# Boards whose firmware adds nothing to the tree that a plan's own one would lack. Elsewhere U-Boot writes memory, MACs and
+# the ways to start the CPUs into it, and a kernel with the bare file stops without a word. QEMU's virt: hw/arm/virt.c.
+UNTOUCHED_TREES = frozenset({"linux,dummy-virt", "riscv-virtio"})
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,12 @@ def entropy_ready() -> bool:
     return True
 
 
+def features_of(board: Board) -> tuple[str, ...]:
+    """What this agent can on this board."""
+    takes_trees = not UNTOUCHED_TREES.isdisjoint(board.inventory.board.compatible)
+    return tuple(feature for feature in FEATURES[board.build.arch] if feature != "dtb:file" or takes_trees)
+
+
 def make_report(board: Board, lease: Lease, boot: Boot) -> Report:
     """One question, with a fresh nonce."""
     return Report(
@@ -97,7 +106,7 @@ def make_report(board: Board, lease: Lease, boot: Boot) -> Report:
         arch=board.build.arch,
         agent_version=board.build.agent_version,
         build_id=board.build.build_id,
-        features=FEATURES[board.build.arch],
+        features=features_of(board),
         evidence=board.evidence,
         inventory=board.inventory,
         lease=lease,

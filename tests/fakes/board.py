@@ -190,6 +190,7 @@ class FakeBoard:
     shell: bool = True
     tree: Path | None = None
     serial: str = ""
+    compatible: str = "linux,dummy-virt"  # on ARM without a tree: QEMU's virt machine
     available_kib: int = 700000
     sync: Callable[[], None] = field(default=lambda: None)
     run: RecordingRun = field(default_factory=RecordingRun)
@@ -214,6 +215,9 @@ class FakeBoard:
         )
         if self.serial:
             self._write("sys/firmware/devicetree/base/serial-number", self.serial + "\0")
+        if self.arch != "amd64" and self.tree is None:
+            self._write("sys/firmware/devicetree/base/model", "linux,dummy-virt\0")
+            self._write("sys/firmware/devicetree/base/compatible", f"{self.compatible}\0")
         self._write("sys/kernel/kexec_loaded", "0\n")
         self._write("proc/meminfo", MEMINFO.format(available=self.available_kib))
         build = {"arch": self.arch, "agent_version": "0.1.0", "build_id": "0123456789abcdef", "built_unix_s": 1_700_000_000}
