@@ -160,6 +160,10 @@ def save_recording(connection: Connection, boot_id: str, data: bytes, now: float
     connection.execute(fresh.on_conflict_do_update(index_elements=["boot_id"], set_=values))
 
 
+def has_recording(connection: Connection, boot_id: str) -> bool:
+    return connection.execute(select(recordings.c.boot_id).where(recordings.c.boot_id == boot_id)).one_or_none() is not None
+
+
 def read_recording(connection: Connection, boot_id: str) -> bytes | None:
     return connection.execute(select(recordings.c.data).where(recordings.c.boot_id == boot_id)).scalar_one_or_none()
 

@@ -5,13 +5,14 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from bootpilot_agent.fields import FieldError, Json
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError, ProblemError
 
 log = logging.getLogger(__name__)
 
+NOT_FOUND = "there is nothing at this address: boards use /v1/ and /artifacts/sha256/HEX, people start at /"
 MEDIA_TYPE = "application/problem+json"
 # A locked database is free again in seconds; a broken one takes a person, and boards wait with jitter anyway.
 BUSY_RETRY_AFTER_S = 5
@@ -53,7 +54,9 @@ def _broken(error: Exception) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    response = problem(error.code or 500, error.description or "")
+    # werkzeug's own text guesses at a slip of the keyboard; here the client is a board, a script or an old bookmark.
+    detail = NOT_FOUND if isinstance(error, NotFound) else error.description or ""
+    response = problem(error.code or 500, detail)
     for name, value in error.get_headers():
         if name.lower() in ("allow", "retry-after", "content-range"):
             response.headers[name] = value

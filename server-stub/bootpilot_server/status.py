@@ -30,15 +30,15 @@ POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'no
 
 @status.get("/")
 def index() -> Response:
-    page = max(1, request.args.get("page", 1, type=int))
     now = time.time()
     with current_server().database.reading() as connection:
         total = node_records.count_nodes(connection)
-        nodes = node_records.list_nodes(connection, limit=PAGE_NODES, offset=min((page - 1) * PAGE_NODES, 1 << 40))
+        pages = max(1, -(-total // PAGE_NODES))
+        page = min(max(1, request.args.get("page", 1, type=int)), pages)
+        nodes = node_records.list_nodes(connection, limit=PAGE_NODES, offset=(page - 1) * PAGE_NODES)
         boots = boot_records.find_boots(connection, [node.current_boot for node in nodes if node.current_boot])
         revision = revision_records.current_number(connection)
     rows = [_row(node, boots.get(node.current_boot or ""), now) for node in nodes]
-    pages = max(1, -(-total // PAGE_NODES))
     refusals = list_refusals(current_server().database)
     return _page("index.html", rows=rows, total=total, page=page, pages=pages, revision=revision, refusals=refusals, now=now)
 
@@ -72,7 +72,7 @@ def boot(boot_id: str) -> Response:
 @status.get("/boots/<boot_id>/log/<source>")
 def whole_log(boot_id: str, source: str) -> Response:
     with current_server().database.reading() as connection:
-        data = boot_records.read_log(connection, boot_id, source)
+        data = _find(boot_records.read_log(connection, boot_id, source) or None)
     return _as_data(data, "text/plain; charset=utf-8")
 
 
@@ -122,7 +122,7 @@ def _details(connection: Connection, boot: BootRecord) -> dict[str, object]:
         "boot": boot,
         "events": boot_records.list_events(connection, boot.id),
         "tails": {source: _tail(boot_records.read_log_tail(connection, boot.id, source, LOG_TAIL_BYTES)) for source in sources},
-        "recorded": boot_records.read_recording(connection, boot.id) is not None,
+        "recorded": boot_records.has_recording(connection, boot.id),
         "plan": json.dumps(boot.read_plan(), indent=2),
     }
 

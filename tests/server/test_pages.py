@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bootpilot_agent.evidence import EvidenceKind
+from bootpilot_agent.settings import SETTINGS
 from bootpilot_server.status import ago, shown, size
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, piece
@@ -114,12 +115,16 @@ def test_a_log_and_a_recording_come_as_data_that_no_browser_runs(bench: Bench) -
     response = bench.client.get(f"/boots/{plan.boot_id}/log/agent")
     assert (response.content_type, response.data) == ("text/plain; charset=utf-8", b"<script>alert(1)</script>")
     assert response.headers["Content-Security-Policy"].startswith("sandbox")
-    assert bench.client.get(f"/boots/{plan.boot_id}/recording").status_code == 404
+    for nothing in (f"/boots/{plan.boot_id}/recording", f"/boots/{plan.boot_id}/log/payload", "/boots/none/log/agent"):
+        assert bench.client.get(nothing).status_code == 404
 
 
 @pytest.mark.parametrize("page", ["0", "-3", "2", "99999999999999999999", "x", "<script>"])
-def test_any_page_number_gives_a_page(bench: Bench, page: str) -> None:
-    assert bench.client.get("/", query_string={"page": page}).status_code == 200
+def test_any_page_number_gives_a_page_with_boards(bench: Bench, page: str) -> None:
+    bench.plan()
+    response = bench.client.get("/", query_string={"page": page})
+    assert response.status_code == 200
+    assert "Radxa ROCK 5B" in response.text
 
 
 def test_no_get_changes_anything(bench: Bench) -> None:
@@ -164,6 +169,32 @@ def test_a_node_page_tells_its_current_boot_with_events_log_and_plan(bench: Benc
     for start in range(0, len(log), 9000):
         bench.send(plan, f"log?offset={start}", log[start : start + 9000])
     page = bench.client.get(f"/nodes/{plan.node_id}").text
-    for word in ("<td>fetching</td>", "line 4999", "line 4000", "&#34;ram-page&#34;", f"/boots/{plan.boot_id}"):
+    for word in (">fetching</td>", "line 4999", "line 4000", "&#34;ram-page&#34;", f"/boots/{plan.boot_id}"):
         assert word in page
     assert "line 1000\n" not in page
+
+
+def test_every_cell_carries_the_name_of_its_column_for_narrow_windows(bench: Bench) -> None:
+    bench.apply()
+    plan = bench.plan()
+    bench.send_event(plan, "fetching", bytes=7)
+    bench.client.post("/v1/boot", data=b"none")
+    tables = []
+    for path in ("/", f"/nodes/{plan.node_id}", f"/boots/{plan.boot_id}"):
+        tables += re.findall(r"<table.*?</table>", bench.client.get(path).text, re.DOTALL)
+    assert len(tables) == 8
+    for table in tables:
+        names = re.findall(r"<th>(.*?)</th>", table)
+        for row in re.findall(r"<tr>(?:(?!<th>).)*?</tr>", table, re.DOTALL):
+            assert re.findall(r"<td(?: data-label=\"(.*?)\")?", row) == names
+
+
+def test_an_empty_list_tells_the_setting_that_cards_really_have(bench: Bench) -> None:
+    named = re.findall(r"<code>(\w+)</code> setting", bench.client.get("/").text)
+    assert named == ["server"]
+    assert set(named) <= {setting.key for setting in SETTINGS}
+
+
+def test_an_address_with_nothing_behind_it_tells_where_to_begin(bench: Bench) -> None:
+    problem = bench.client.get("/nowhere").get_json()
+    assert (problem["status"], "people start at /" in problem["detail"]) == (404, True)
