@@ -31,7 +31,7 @@ class Launch:
         """Raises MemoryTooSmallError. What an earlier try left in memory is freed first: it would count as used."""
         kexec.unload(self.devices.run, self.devices.root)
         clear_folder(self.devices.folder)
-        memory.check_fit(boot, self.arch, memory.read_memory(self.devices.root))
+        memory.check_fit(boot, self.arch, memory.read_memory(self.devices.root, self.devices.folder.parent))
 
     def fetch_payload(
         self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, journal: Journal

@@ -1,4 +1,6 @@
-"""Reckons, before the first byte is fetched, whether a payload fits in this board's memory. Reads /proc/meminfo, nothing else.
+"""Reckons, before the first byte is fetched, whether a payload fits in this board's memory.
+
+Reads /proc/meminfo and how much the RAM file system still takes, nothing else.
 
 Two moments are tight:
 
@@ -8,6 +10,7 @@ Two moments are tight:
             unpacks that, the files that come out.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,17 +54,30 @@ KERNEL_MEMORY = {
 
 @dataclass(frozen=True)
 class Memory:
-    """What the board has: all of it, and what is free for programs and files now."""
+    """What the board has: all of it, what is free for programs and files now, and what the file system takes (None: all)."""
 
     total_bytes: int
     available_bytes: int
+    room_bytes: int | None = None
 
 
-def read_memory(root: Path = Path("/")) -> Memory:
-    """MemTotal and MemAvailable of /proc/meminfo. Files in a RAM file system already count as used."""
+def read_memory(root: Path = Path("/"), folder: Path | None = None) -> Memory:
+    """MemTotal and MemAvailable of /proc/meminfo; room in `folder`. Files in a RAM file system already count as used."""
     text = (root / "proc/meminfo").read_text(encoding="ascii", errors="replace")
     found = {name: int(kibibytes) * 1024 for name, kibibytes in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
-    return Memory(found.get("MemTotal", 0), found.get("MemAvailable", found.get("MemFree", 0)))
+    room_bytes = _room_bytes(folder) if folder else None
+    return Memory(found.get("MemTotal", 0), found.get("MemAvailable", found.get("MemFree", 0)), room_bytes)
+
+
+def _room_bytes(folder: Path) -> int | None:
+    """None where nothing is told: a ramfs has no limit of its own, a tmpfs root has one at half of the memory."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize if status.f_blocks else None
+
+
+def stored_bytes(payload: BootPayload) -> int:
+    """What stands in the RAM file system when everything is fetched."""
+    return payload.kernel.size_bytes + _initrd_bytes(payload) + (payload.dtb.size_bytes if payload.dtb else 0)
 
 
 def loading_bytes(payload: BootPayload, arch: str) -> int:
@@ -69,7 +85,7 @@ def loading_bytes(payload: BootPayload, arch: str) -> int:
     row = KERNEL_MEMORY[arch]
     kernel, initrds = payload.kernel.size_bytes, _initrd_bytes(payload)
     dtb = payload.dtb.size_bytes if payload.dtb else 0
-    files = kernel + initrds + dtb
+    files = stored_bytes(payload)
     tool = kernel + (initrds if row.initrd_copied else 0) + dtb
     segments = int(kernel * row.loading) + initrds + dtb
     return files + tool + segments + LOADING_RESERVE_BYTES
@@ -92,6 +108,12 @@ def check_fit(payload: BootPayload, arch: str, memory: Memory) -> None:
             f"{_mebibytes(loading)} needed to load the payload, {_mebibytes(memory.available_bytes)} available"
             f" ({_describe(payload)}; kept as files, read by kexec, and copied by the kernel)",
             "give this board a smaller kernel or initrd; a server rule can match on memory_bytes",
+        )
+    if memory.room_bytes is not None and stored_bytes(payload) > memory.room_bytes:
+        raise MemoryTooSmallError(
+            f"{_mebibytes(stored_bytes(payload))} needed to store the payload, the root file system takes"
+            f" {_mebibytes(memory.room_bytes)} ({_describe(payload)})",
+            "add rootfstype=ramfs to the loader's command line: a tmpfs root is limited to half of the memory",
         )
     if starting > memory.total_bytes:
         raise MemoryTooSmallError(

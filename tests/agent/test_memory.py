@@ -1,11 +1,13 @@
 """The reckoning before the first byte: what is needed, what is there, and what a refusal says."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bootpilot_agent.errors import MemoryTooSmallError
-from bootpilot_agent.memory import MEBIBYTE, Memory, check_fit, loading_bytes, read_memory, starting_bytes
+from bootpilot_agent.memory import MEBIBYTE, Memory, check_fit, loading_bytes, read_memory, starting_bytes, stored_bytes
 from bootpilot_agent.plan import Artifact, BootPayload, DtbPolicy, PayloadFile
 
 PLENTY = Memory(8192 * MEBIBYTE, 8192 * MEBIBYTE)
@@ -67,6 +69,28 @@ def test_a_payload_that_loads_but_could_not_start_is_refused() -> None:
     with pytest.raises(MemoryTooSmallError, match=r"needed to start the payload, the board has 512\.0 MiB in all") as raised:
         check_fit(wanted, "amd64", Memory(512 * MEBIBYTE, 400 * MEBIBYTE))
     assert raised.value.hint
+
+
+def test_a_file_system_that_takes_too_little_is_named_before_the_first_byte() -> None:
+    wanted = payload(10, 20)
+    needed = stored_bytes(wanted)
+    check_fit(wanted, "amd64", replace(PLENTY, room_bytes=needed))
+    with pytest.raises(
+        MemoryTooSmallError, match=r"30\.1 MiB needed to store the payload, the root file system takes 30"
+    ) as raised:
+        check_fit(wanted, "amd64", replace(PLENTY, room_bytes=needed - 1))
+    assert "rootfstype=ramfs" in raised.value.hint
+
+
+def test_the_room_is_that_of_the_payloads_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal:  1000 kB\nMemAvailable:  500 kB\n")
+    status = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda folder: status)
+    assert read_memory(tmp_path, tmp_path).room_bytes == status.f_bavail * status.f_frsize
+    # As a ramfs answers (simple_statfs in fs/libfs.c).
+    monkeypatch.setattr(os, "statvfs", lambda folder: os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255)))
+    assert read_memory(tmp_path, tmp_path).room_bytes is None
 
 
 def test_memory_is_read_from_a_boards_tree(tmp_path: Path) -> None:
