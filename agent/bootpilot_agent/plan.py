@@ -209,7 +209,7 @@ class PayloadFile:
     @classmethod
     def from_fields(cls, fields: Fields) -> "PayloadFile":
         path = fields.text("path", most=512, pattern=r"/[^\x00-\x1f\x7f]+", expected="an absolute path")
-        if any(part in ("", ".", "..") for part in path[1:].split("/")) or path.startswith("/bootpilot/"):
+        if any(part in ("", ".", "..") for part in path[1:].split("/")) or f"{path}/".startswith("/bootpilot/"):
             raise FieldError(fields.name_of("path"), "a plain absolute path outside /bootpilot", path)
         url = fields.text("url", most=2048)
         check_url(fields.name_of("url"), url)
