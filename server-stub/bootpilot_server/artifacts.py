@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from bootpilot_agent.plan import SHA256_PATTERN
 from bootpilot_server.decision import StoredArtifact
+from bootpilot_server.durable import sync_folder
 from bootpilot_server.errors import HomeError
 from bootpilot_server.kernel_header import HEADER_BYTES, kernel_arch
 
@@ -40,6 +41,7 @@ class ArtifactStore:
                 os.fsync(target.fileno())
             draft.chmod(0o444)
             draft.replace(self.folder / digest.hexdigest())
+            sync_folder(self.folder)
         except OSError as error:
             raise HomeError(f"{self.folder}: {error.strerror}", "is there space, and may this user write there?") from error
         finally:

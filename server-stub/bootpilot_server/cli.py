@@ -25,6 +25,17 @@ exit status:
   0 done    1 the answer is no (faults found, no such node)    2 wrong arguments    3 the server's folder cannot be used
 """
 
+SITE = """
+a folder of two files is enough (server-stub/README.md has every key):
+  profiles/web.toml    expects = "payload-up"       what must be heard after the jump: payload-up, installed or none
+                       [kernel]                     then the lines that `bootpilot artifact add FILE` prints
+  rules/lab.toml       priority = 10                highest first; the first rule that matches wins
+                       profile = "web"
+                       admit = true                 boards that nobody has approved get it too
+                       [match]                      every line must hold; none at all matches every board
+                       arch = "arm64"
+"""
+
 Command = Callable[[argparse.Namespace, Terminal], int]
 
 
@@ -57,10 +68,10 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(verbs)
     _add_artifact(verbs)
-    check = _verb(verbs, "check", commands.check_dir, "say what is wrong with a folder of profiles, rules and templates")
-    check.add_argument("dir", type=Path, metavar="DIR")
-    apply = _verb(verbs, "apply", commands.apply_dir, "make a folder the next revision, whole or not at all")
-    apply.add_argument("dir", type=Path, metavar="DIR")
+    check = _verb(verbs, "check", commands.check_dir, "say what is wrong with a folder of profiles, rules and templates", SITE)
+    check.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/ and rules/")
+    apply = _verb(verbs, "apply", commands.apply_dir, "make a folder the next revision, whole or not at all", SITE)
+    apply.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/ and rules/")
     explain = _verb(verbs, "explain", node_commands.explain_node, "tell what a node would boot now, and why")
     explain.add_argument("node", metavar="NODE", help="a node id, its beginning, a serial number or a MAC address")
     _add_node(verbs)
@@ -82,17 +93,18 @@ def _add_serve(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def _add_artifact(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    artifact = verbs.add_parser("artifact", help="kernels, initrds and device trees, by digest")
+    text = "kernels, initrds and device trees, by digest"
+    artifact = verbs.add_parser("artifact", help=text, description=_sentence(text))
     inner = artifact.add_subparsers(required=True, metavar="COMMAND")
     add = _verb(inner, "add", commands.artifact_add, "store a file and print the lines that name it in a profile")
-    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("file", type=Path, metavar="FILE", help="a kernel (bzImage, Image, zImage), an initrd or a device tree")
     add.add_argument("--name", metavar="NAME", help="what people call it; the file's name if not given")
     listing = _verb(inner, "list", commands.artifact_list, "show what is stored")
     listing.add_argument("--verify", action="store_true", help="read every file and compare it with its digest")
 
 
 def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    node = verbs.add_parser("node", help="the boards this server knows")
+    node = verbs.add_parser("node", help="the boards this server knows", description=_sentence("the boards this server knows"))
     inner = node.add_subparsers(required=True, metavar="COMMAND")
     _verb(inner, "list", node_commands.node_list, "one line for each node")
     which = "a node id, its beginning, a serial number or a MAC address"
@@ -103,13 +115,19 @@ def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command, text: str
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command, text: str, more: str = ""
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser = verbs.add_parser(
+        name, help=text, description=_sentence(text), epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.set_defaults(command=command)
     # SUPPRESS: given here it wins, not given it leaves alone what stood before the command.
     _add_common(parser, argparse.SUPPRESS, as_json=argparse.SUPPRESS)
     return parser
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
 
 
 def _add_common(parser: argparse.ArgumentParser, home: object, *, as_json: object) -> None:
@@ -126,7 +144,7 @@ def _serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 4 else 0
     if not 1 <= number <= 1024:
         raise argparse.ArgumentTypeError("expected a number from 1 to 1024")
     return number

@@ -6,6 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from bootpilot_server.durable import sync_folder
 from bootpilot_server.errors import HomeError
 
 KEY_BYTES = 32
@@ -30,6 +31,7 @@ def _create(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         path.hardlink_to(draft)
+        sync_folder(path.parent)
     except FileExistsError:
         return
     except OSError as error:

@@ -82,10 +82,13 @@ def url_of(bound: str, port: int) -> str:
 
 
 def write_port_file(path: Path, port: int) -> None:
-    """Whole or not at all, so that whoever waits for it never reads half a number."""
+    """Whole or not at all, so that whoever waits for it never reads half a number. Raises OperatorError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(f"{port}\n")
-    draft.replace(path)
+    try:
+        draft.write_text(f"{port}\n")
+        draft.replace(path)
+    except OSError as error:
+        raise OperatorError(f"--port-file {path}: {error.strerror}", "its folder must exist and be writable") from error
 
 
 def run(make_app: Callable[[], Flask], listener: socket.socket, workers: Workers, ready: Callable[[], None]) -> None:

@@ -181,3 +181,27 @@ def test_too_short_a_beginning_names_no_node_not_even_the_only_one(bench: Bench,
     plan = bench.plan()
     assert run(bench.server.config.home, "node", "approve", plan.node_id[:length]) == 1
     assert "no node is known as" in capsys.readouterr().err
+
+
+def test_a_port_file_that_cannot_be_written_is_named_with_a_hint(home: Path, tmp_path: Path) -> None:
+    asked = bootpilot(home, "serve", "--listen", "127.0.0.1:0", "--port-file", str(tmp_path / "none" / "port"))
+    assert asked.returncode == 1
+    assert "--port-file" in asked.stderr
+    assert "hint: its folder must exist" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+@pytest.mark.parametrize("count", ["x", "0", "9999", "-1", "1.5", ""])
+def test_a_number_of_workers_that_is_none_is_refused_in_words(count: str, capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args(["serve", f"--workers={count}"])
+    assert "expected a number from 1 to 1024" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "apply"])
+def test_the_help_of_check_and_apply_shows_a_folder(command: str, capsys: Output) -> None:
+    with pytest.raises(SystemExit):
+        make_parser().parse_args([command, "--help"])
+    shown = capsys.readouterr().out
+    for word in ("profiles/web.toml", "rules/lab.toml", "[match]", "bootpilot artifact add FILE"):
+        assert word in shown

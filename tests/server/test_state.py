@@ -1,6 +1,8 @@
 """The server's folder: its database, its key, its settings, and what happens when they are not as they should be."""
 
 import concurrent.futures
+import io
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bootpilot_server.artifacts import ArtifactStore
 from bootpilot_server.config import Config
 from bootpilot_server.database import Database, open_database
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError, OperatorError
@@ -143,3 +146,20 @@ def test_the_folder_is_named_by_the_environment_or_stands_at_the_users_data(tmp_
     assert default_home({"BOOTPILOT_HOME": "/srv/boot"}) == Path("/srv/boot")
     assert default_home({"XDG_DATA_HOME": "/data"}) == Path("/data/bootpilot")
     assert read_config(tmp_path) == Config(tmp_path)
+
+
+def test_a_new_artifact_and_a_new_key_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        # A folder counts from when the new name is in it.
+        synced.append((path.name, path.is_dir() and any(not name.name.startswith(".") for name in path.iterdir())))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    ArtifactStore(tmp_path / "sha256").add(io.BytesIO(b"kernel"))
+    assert synced.pop() == ("sha256", True)
+    home = tmp_path / "home"
+    home.mkdir()
+    load_secret_key(home / "secret.key", None)
+    assert synced.pop() == ("home", True)
