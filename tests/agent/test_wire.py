@@ -89,6 +89,14 @@ def test_a_command_line_may_be_as_long_as_the_kernel_takes_and_no_longer(arch: s
         check_command_line(longest + "x", arch)
 
 
+@pytest.mark.parametrize("path", ["/bootpilot", "/bootpilot/boot.json", "/etc/../bootpilot/x", "/etc//x", "etc/x", "/"])
+def test_a_file_may_not_stand_where_the_agent_writes_or_anywhere_unclear(path: str) -> None:
+    plan = copy.deepcopy(PLAN)
+    plan["boot"]["files"] = [{"path": path, "url": "/v1/f", "size": 1, "sha256": "0" * 64, "mode": 0o600}]
+    with pytest.raises(FieldError, match=r"boot\.files\[0\]\.path"):
+        Plan.from_json(json.dumps(plan).encode(), "arm64")
+
+
 READERS: list[tuple[Callable[[bytes], object], dict[str, Any]]] = [
     (lambda raw: Plan.from_json(raw, "arm64"), PLAN),
     (Report.from_json, a_report().to_json()),
