@@ -16,18 +16,21 @@ HOOK = Path("/usr/lib/bootpilot/udhcpc")
 # RFC 2131 waits 4 s and more between tries; a link that has just come up loses the first packets, so: 3 tries 2 s apart, then
 # a pause in which a switch may end its spanning tree delay.
 TRIES, BETWEEN_TRIES_S, PAUSE_S = 3, 2, 5
-# Asked for beside busybox's own list: 26 MTU, 66 and 67 boot server and file, 224 the boot server's URL.
-EXTRA_OPTIONS = ("mtu", "tftp", "bootfile", "224")
+# Asked for beside busybox's own list: 26 MTU; and, where nothing else names a boot server, 66 and 67 boot server and file, 224
+# the boot server's URL.
+EXTRA_OPTIONS = ("mtu",)
+SERVER_OPTIONS = ("tftp", "bootfile", "224")
 MAX_EVENT_BYTES = 65 * 1024
 RESTART_S = 5.0
 
 
-def udhcpc_argv(interface: str, hook: Path, client_id: bytes, vendor_class: str) -> list[str]:
+def udhcpc_argv(interface: str, hook: Path, client_id: bytes, vendor_class: str, *, ask_server: bool) -> list[str]:
     """The whole command line of the client. -C: our own client-id instead of one made from the MAC."""
+    options = (*EXTRA_OPTIONS, *(SERVER_OPTIONS if ask_server else ()))
     return [
         "udhcpc", "-f", "-i", interface, "-s", str(hook),
         "-t", str(TRIES), "-T", str(BETWEEN_TRIES_S), "-A", str(PAUSE_S),
-        *(word for option in EXTRA_OPTIONS for word in ("-O", option)),
+        *(word for option in options for word in ("-O", option)),
         "-V", vendor_class,
         "-C", "-x", f"0x3d:{client_id.hex()}",
         "-x", f"0x4d:{addresses.user_class().hex()}",

@@ -92,7 +92,8 @@ class Port:
         else:
             self._client_id = addresses.client_id(self._shared.evidence, self.index, self._mac)
             vendor_class = settings.vendor_class or addresses.vendor_class(self._shared.arch)
-            argv = udhcpc_argv(self.interface, self._shared.hook, self._client_id, vendor_class)
+            ask_server = not settings.servers
+            argv = udhcpc_argv(self.interface, self._shared.hook, self._client_id, vendor_class, ask_server=ask_server)
             self._client = self._client or DhcpClient(argv, self._shared.events)
             self._client.keep_running()
         self._is_up = True

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+from bootpilot_agent.settings import CARD, Settings
 from tests.agent_board.board import EVENTS, RESOLV_CONF, said, start, wait_for, wait_until
 from tests.agent_board.lan import Lan, pid_of, routes
 from tests.agent_board.own_network import in_own_network
@@ -45,6 +46,18 @@ def test_a_url_in_option_67_names_the_boot_server() -> None:
     lan.plug("eth0")
     lan.serve_dhcp("10.1.0.50,10.1.0.59", f"--dhcp-boot={URL}")
     assert wait_for(start()).server_urls == (URL,)
+
+
+@in_own_network
+def test_dhcp_is_not_asked_for_a_server_that_is_named_already() -> None:
+    lan = Lan("lan", "10.1.0.1/24")
+    lan.plug("eth0")
+    lan.serve_dhcp("10.1.0.50,10.1.0.59", f"--dhcp-option=224,{URL}/")
+    candidate = wait_for(start(Settings(servers=("http://10.1.0.9",), server_source=CARD)))
+    assert candidate.server_urls == ()
+    requested = [line.partition("requested options:")[2] for line in lan.dhcp_log().splitlines() if "requested options" in line]
+    assert requested
+    assert not any(option in line for line in requested for option in ("224", "bootfile", "tftp"))
 
 
 @in_own_network
