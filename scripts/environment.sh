@@ -88,8 +88,17 @@ bootpilot_fill_venv() { # VENV LOCK
         "${pip[@]}" --no-build-isolation --use-pep517 -r "$2"
 }
 
+# The same folder as initramfs/cache.py: a relative XDG_CACHE_HOME does not count, and ~ is known without HOME too (a service).
+bootpilot_cache() {
+    case "${XDG_CACHE_HOME:-}" in
+        /*) printf '%s/bootpilot\n' "$XDG_CACHE_HOME" ;;
+        *) printf '%s/bootpilot\n' ~/.cache ;;
+    esac
+}
+
 bootpilot_python() {
-    local lock=$bootpilot_root/scripts/requirements.lock cache=${XDG_CACHE_HOME:-$HOME/.cache}/bootpilot version key venv started=$SECONDS
+    local lock=$bootpilot_root/scripts/requirements.lock cache version key venv started=$SECONDS
+    cache=$(bootpilot_cache)
     version=$(/usr/bin/python3 -c 'import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))') || {
         bootpilot_die "/usr/bin/python3 is ${version:-missing}; Bootpilot needs 3.11 or newer" "use Debian 12 or 13"
         return 1

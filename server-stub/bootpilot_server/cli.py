@@ -42,10 +42,10 @@ Command = Callable[[argparse.Namespace, Terminal], int]
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     arguments = make_parser().parse_args(argv)
-    arguments.home = arguments.home or default_home(os.environ)
     terminal = Terminal(as_json=arguments.json)
     command: Command = arguments.command
     try:
+        arguments.home = arguments.home or default_home(os.environ)
         return command(arguments, terminal)
     except OperatorError as error:
         terminal.error(error.message, error.hint)
@@ -131,7 +131,7 @@ def _sentence(text: str) -> str:
 
 
 def _add_common(parser: argparse.ArgumentParser, home: object, *, as_json: object) -> None:
-    text = f"the server's folder; else BOOTPILOT_HOME, else {default_home({})}"
+    text = "the server's folder; else BOOTPILOT_HOME, else ~/.local/share/bootpilot"
     parser.add_argument("--home", type=Path, default=home, metavar="DIR", help=text)
     parser.add_argument("--json", action="store_true", default=as_json, help="answer in JSON")
 

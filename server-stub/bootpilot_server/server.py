@@ -28,10 +28,13 @@ class Server:
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
-    """BOOTPILOT_HOME, or the place that the XDG base directory specification gives to a user's programs."""
+    """BOOTPILOT_HOME, or the place that the XDG base directory specification gives to a user's programs. Raises HomeError."""
     if named := environment.get("BOOTPILOT_HOME"):
         return Path(named)
-    return Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bootpilot"
+    try:
+        return Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bootpilot"
+    except RuntimeError as error:
+        raise HomeError("this user has no home folder", "--home or BOOTPILOT_HOME names the server's folder") from error
 
 
 def read_config(home: Path) -> Config:

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import pwd
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from bootpilot_server.cli import main, make_parser
 from bootpilot_server.terminal import columns
 from tests.fakes.bench import Bench
 from tests.fakes.reports import SERIAL, make_report, piece, serial
-from tests.fakes.server_process import bootpilot
+from tests.fakes.server_process import ROOT, bootpilot
 from tests.fakes.site import INITRD, KERNEL, RULE, digest, write_site
 
 Output = pytest.CaptureFixture[str]
@@ -205,3 +208,31 @@ def test_the_help_of_check_and_apply_shows_a_folder(command: str, capsys: Output
     shown = capsys.readouterr().out
     for word in ("profiles/web.toml", "rules/lab.toml", "[match]", "bootpilot artifact add FILE"):
         assert word in shown
+
+
+def test_a_user_without_a_home_folder_needs_only_name_one(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    for name in ("BOOTPILOT_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["node", "list"]) == 3
+    assert "hint: --home or BOOTPILOT_HOME" in capsys.readouterr().err
+    assert main(["--home", "/nonexistent", "node", "list"]) == 3
+    assert "no boot server's database" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"XDG_CACHE_HOME": "/a b"}, "/a b/bootpilot"),
+        ({"XDG_CACHE_HOME": "relative", "HOME": "/some one"}, "/some one/.cache/bootpilot"),
+        ({"HOME": "/some one"}, "/some one/.cache/bootpilot"),
+        ({}, f"{pwd.getpwuid(os.getuid()).pw_dir}/.cache/bootpilot"),
+    ],
+)
+def test_the_scripts_find_their_cache_with_and_without_home(environment: dict[str, str], folder: str) -> None:
+    text = f"set -euo pipefail; . {ROOT}/scripts/environment.sh; bootpilot_cache"
+    told = subprocess.run(["/bin/bash", "-c", text], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout == f"{folder}\n"
