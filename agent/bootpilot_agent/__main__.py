@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bootpilot_agent import __version__
 from bootpilot_agent.card import find_card
-from bootpilot_agent.console import CONSOLE
+from bootpilot_agent.console import CONSOLE, ignore_stop_characters
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.drivers import Coldplug
 from bootpilot_agent.edges import BoardEdges
@@ -70,6 +70,7 @@ def prepare_process(build: Build) -> None:
 
     -999 and not -1000: children inherit it, and kexec, which is bigger, must be the one that the kernel picks.
     """
+    ignore_stop_characters(1)
     try:
         Path("/proc/self/oom_score_adj").write_text("-999")
         if time.time() < build.built_unix_s:

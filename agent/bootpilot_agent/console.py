@@ -62,6 +62,18 @@ class Console:
             self._cut = True
 
 
+def ignore_stop_characters(descriptor: int) -> None:
+    """Ctrl-S, or the noise of an open receive line, would stop the output, and with it the agent, for ever."""
+    import termios
+
+    try:
+        attributes = termios.tcgetattr(descriptor)
+        attributes[0] &= ~termios.IXON
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+    except (termios.error, OSError):  # no terminal
+        return
+
+
 def printable(text: str) -> str:
     """The text with control characters, line separators and direction marks escaped, and cut at 4000 characters."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:4000])

@@ -49,6 +49,13 @@ def _ask_netifaces() -> str:
     return f"addresses of lo: {', '.join(read_addresses('lo')) or 'none yet'}"
 
 
+def _free_terminal() -> str:
+    from bootpilot_agent.console import ignore_stop_characters
+
+    ignore_stop_characters(1)
+    return "output that is a terminal is not stopped by Ctrl-S"
+
+
 def _start_threads() -> str:
     # glibc opens libgcc_s.so.1 when a thread ends; without it the process aborts (SIGABRT).
     from bootpilot_agent.attention import Worker
@@ -83,6 +90,7 @@ CHECKS = (
     ("tls", _make_tls_context),
     ("udev", _ask_libudev),
     ("netifaces", _ask_netifaces),
+    ("terminal", _free_terminal),
     ("threads", _start_threads),
     ("names", _resolve_idna),
     ("dns", _make_dns_message),

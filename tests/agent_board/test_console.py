@@ -1,11 +1,13 @@
 """What a person at the serial port reads, and what of it is kept."""
 
 import io
+import os
 import re
 
 import pytest
 
-from bootpilot_agent.console import CUT_MARK, Console, Progress, format_seconds, progress_line
+from bootpilot_agent.console import CUT_MARK, Console, Progress, format_seconds, ignore_stop_characters, progress_line
+from tests.fakes.scripted_server import wait_until
 
 
 def test_each_line_has_the_seconds_and_is_kept() -> None:
@@ -22,6 +24,36 @@ def test_foreign_text_cannot_steer_the_terminal() -> None:
     stream = io.StringIO()
     Console(stream).say("serial \x1b[2J\x07\u202eabc\r \ud800")
     assert stream.getvalue().endswith("serial \\x1b[2J\\x07\\u202eabc\n" + " " * 11 + " \\ud800\n")
+
+
+def test_a_stop_character_on_the_line_does_not_stop_the_agent() -> None:
+    keyboard, screen = os.openpty()
+    os.set_blocking(screen, False)
+    os.write(keyboard, b"\x13")  # Ctrl-S
+    assert wait_until(lambda: is_stopped(screen))
+    ignore_stop_characters(screen)
+    assert not is_stopped(screen)
+    os.write(keyboard, b"\x13")
+    assert wait_until(lambda: b"^S" in os.read(keyboard, 4096))  # now a character like any other: it is echoed
+    assert not is_stopped(screen)
+    os.close(keyboard)
+    os.close(screen)
+
+
+def is_stopped(terminal: int) -> bool:
+    try:
+        os.write(terminal, b".")
+    except BlockingIOError:
+        return True
+    return False
+
+
+def test_an_output_that_is_no_terminal_is_left_alone() -> None:
+    reading, writing = os.pipe()
+    ignore_stop_characters(writing)
+    os.close(reading)
+    os.close(writing)
+    ignore_stop_characters(writing)
 
 
 def test_a_terminal_that_knows_only_ascii_gets_the_rest_escaped() -> None:
