@@ -6,9 +6,11 @@ nobody trusts, so each is one line of text by the time a template sees it: a boa
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import CodeType
 
 import jinja2
 from jinja2 import meta
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bootpilot_agent.evidence import EvidenceKind, best_serial
@@ -16,6 +18,8 @@ from bootpilot_agent.plan import Report
 from bootpilot_server.recipes import FileRecipe
 
 MAX_FILE_BYTES = 1 << 20
+# More templates than any folder has in use; old revisions' go.
+MAX_COMPILED = 1000
 VARIABLES = ("node", "profile")
 
 
@@ -100,7 +104,30 @@ def _environment(templates: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # answer files are not HTML
+        bytecode_cache=_COMPILED,
     )
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """What templates compile to, by their text: every question renders, and compiling takes longer than all the rest of it.
+
+    An environment kept for all questions would be simpler, but what an imported template sets would live on in it.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if len(self._codes) >= MAX_COMPILED:
+            self._codes.clear()
+        if bucket.code is not None:
+            self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
 
 
 def _line_in_template(error: BaseException, name: str) -> int:

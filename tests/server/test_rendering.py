@@ -1,5 +1,8 @@
 """Files for the payload: rendered in a sandbox, from facts that nobody trusts."""
 
+from typing import Any
+
+import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +11,7 @@ from bootpilot_agent.plan import Action
 from bootpilot_server.recipes import FileRecipe, Template
 from bootpilot_server.rendering import RenderError, node_context, one_line, render_file
 from tests.fakes.bench import Bench
-from tests.fakes.reports import make_report
+from tests.fakes.reports import make_report, serial
 from tests.fakes.site import digest, profile
 
 NODE = "00000000-0000-4000-8000-00000000000a"
@@ -87,3 +90,23 @@ def test_a_template_that_fails_is_a_wait_with_an_entry_in_the_nodes_history(benc
     assert plan.wait is not None
     assert plan.wait.reason == "render-error"
     assert "templates/motd:1" in bench.client.get(f"/nodes/{plan.node_id}").text
+
+
+def test_a_template_is_compiled_once_and_nothing_goes_from_one_board_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    compile_template = jinja2.Environment.compile
+
+    def compile_and_count(self: jinja2.Environment, *arguments: Any, **more: Any) -> Any:
+        compiled.append(arguments[1])
+        return compile_template(self, *arguments, **more)
+
+    monkeypatch.setattr(jinja2.Environment, "compile", compile_and_count)
+    library = {
+        "a_state": "{% set kept = namespace(serial='nobody') %}",
+        "a_file": "{% import 'a_state' as s %}{% set kept = s.kept %}{{ kept.serial }}{% set kept.serial = node.serial %}",
+    }
+    recipe = FileRecipe("/f", 0o644, Template("a_file", library))
+    for number in ("1111222233334444", "5555666677778888"):
+        context = node_context("id", make_report(evidence=serial(number)), "web")
+        assert render_file(recipe, context).content == b"nobody"
+    assert compiled == ["a_file", "a_state"]
