@@ -15,6 +15,10 @@ from bootpilot_agent.boot_note import BOOT_JSON, BootNote
 from bootpilot_agent.cpio import Entry, directory, regular, write_cpio
 from bootpilot_agent.plan import Artifact, BootPayload, PayloadFile
 
+# The kernel gives a folder that is there already the archive's mode (init/initramfs.c, do_name), so the usual ones are kept.
+FOLDER_MODES = {"root": 0o700, "tmp": 0o1777, "var/tmp": 0o1777}
+FOLDER_MODE = 0o755
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -62,7 +66,7 @@ def note_entries(note: BootNote, files: Sequence[tuple[PayloadFile, Path]]) -> l
     for row, path in files:
         name = row.path.lstrip("/")
         for parent in reversed(PurePosixPath(name).parents[:-1]):
-            folders.setdefault(str(parent), directory(str(parent)))
+            folders.setdefault(str(parent), directory(str(parent), FOLDER_MODES.get(str(parent), FOLDER_MODE)))
         entries[name] = regular(name, path, stat.S_IMODE(row.mode))
     # The kernel makes no folders by itself, and the last entry of a name counts (init/initramfs.c).
     return [*folders.values(), *entries.values()]
