@@ -34,14 +34,14 @@ class Conversations:
         self._search = Search(settings, pin_ca(settings, devices.folder), devices.console.say, devices.chance, devices.clock)
         self._last: Conversation | None = None
 
-    def find(self, board: Board, idle: Callable[[float], object], deadline: Deadline) -> "Conversation":
+    def find(self, idle: Callable[[float], object], deadline: Deadline) -> "Conversation":
         """Raises NetworkError when no server answers in time."""
         if self._last is not None:  # there is another try, so this one failed
             self._search.blame(self._last.found.way)
             self._last.close()
         found = self._search.find(self._devices.network.candidates, idle, deadline)
         events = Transport(found.transport.route)
-        self._last = Conversation(found, events, self._settings, board, self._devices.console, self._devices.chance)
+        self._last = Conversation(found, events, self._settings, self._devices.console, self._devices.chance)
         return self._last
 
 
@@ -52,7 +52,6 @@ class Conversation:
     found: Found
     events: Transport
     settings: Settings
-    board: Board
     console: Console
     chance: Chance
 
@@ -60,11 +59,11 @@ class Conversation:
     def lease(self) -> Lease:
         return self.found.way.candidate.lease
 
-    def ask_plan(self, boot: Boot) -> Plan:
+    def ask_plan(self, board: Board, boot: Boot) -> Plan:
         """One plan that this agent may carry out, with a fresh nonce. Raises ServerError, PlanError, NetworkError."""
-        client = PlanClient(self.found.transport, self.found.way.server, self.board.build.arch, self.console.say, self.chance)
+        client = PlanClient(self.found.transport, self.found.way.server, board.build.arch, self.console.say, self.chance)
         for attempt in range(QUESTIONS):
-            report = make_report(self.board, self.lease, boot)
+            report = make_report(board, self.lease, boot)
             try:
                 plan = client.ask(report, boot.token)
             except QuestionRefusedError as error:

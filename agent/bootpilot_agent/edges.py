@@ -14,10 +14,11 @@ from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.errors import AgentError, CommandError
 from bootpilot_agent.events import EventName
-from bootpilot_agent.evidence import best_serial
-from bootpilot_agent.hardware import read_inventory
+from bootpilot_agent.evidence import Evidence, best_serial
+from bootpilot_agent.hardware import read_board, read_inventory
 from bootpilot_agent.identity import read_evidence
 from bootpilot_agent.journal import Journal
+from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build
 from bootpilot_agent.settings import Settings, merge, read_card, read_command_line
@@ -63,7 +64,6 @@ class BoardEdges:
 
     def load_drivers(self) -> None:
         if not self._drivers_loaded:
-            self._importing()  # modprobe and the devices leave the processor idle
             self.say(f"drivers: looked for {self.devices.drivers.start()} kinds of device")
             self._drivers_loaded = True
 
@@ -82,34 +82,37 @@ class BoardEdges:
             self.say(f"watchdog: {watchdog.describe()}")
         return self._settings
 
-    def read_board(self, settings: Settings) -> Board:
+    def read_evidence(self) -> tuple[Evidence, ...]:
         evidence = read_evidence(self.devices.root)
-        inventory = read_inventory(self.devices.root, self._origin.card)
         serial = best_serial(evidence)
-        name = f"{serial.kind} {serial.value}" if serial else "nothing that names it"
-        self.say(f"board: {inventory.board.model or 'unknown model'}, {inventory.memory_bytes >> 20} MiB, {name}")
-        return Board(self.build, evidence, inventory, settings.simulated)
+        name = f"{serial.kind} {serial.value}" if serial else "nothing that names it yet"
+        self.say(f"board: {read_board(self.devices.root).model or 'unknown model'}, {name}")
+        return evidence
 
-    def start_network(self, settings: Settings, board: Board) -> None:
+    def start_network(self, settings: Settings, evidence: tuple[Evidence, ...]) -> None:
         if not self._network_started:
-            self.devices.network.start(settings, board.evidence)
+            self.devices.network.start(settings, evidence)
             self._network_started = True
             self._attention.network_started()
+        self._importing()  # waiting for DHCP leaves the processor idle
         for line in self.devices.network.describe():
             self.say(line)
 
-    def find_server(self, settings: Settings, board: Board) -> "Conversation":
+    def find_server(self, settings: Settings) -> "Conversation":
         if self._conversations is None:
             self._conversations = self._attention.attend_to(self._importing())(settings, self.devices)
-        conversation = self._conversations.find(board, self._attention.idle, Deadline.after(SEARCH_S))
+        conversation = self._conversations.find(self._attention.idle, Deadline.after(SEARCH_S))
         self.devices.network.use(conversation.found.way.candidate)
         self.say(f"boot server: {conversation.found.way}, named by {conversation.found.way.source}")
         return conversation
 
-    def ask_plan(self, conversation: "Conversation", boot: Boot, journal: Journal) -> Plan:
+    def ask_plan(self, conversation: "Conversation", settings: Settings, boot: Boot, journal: Journal) -> Plan:
+        # Read for each question: network adapters and disks on USB appear late, and a board may wait for days.
+        # In a thread: a dying disk may hold the reader up for longer than the watchdog is patient.
+        board = self._attention.attend(lambda: self._read_board(settings))
         if not report.entropy_ready():
             self.say("waiting for the kernel's random numbers: a nonce must not be guessable")
-        plan = self._attention.attend(lambda: conversation.ask_plan(boot))
+        plan = self._attention.attend(lambda: conversation.ask_plan(board, boot))
         conversation.open_journal(journal, plan)
         if plan.boot is not None:
             self.say(f"node {plan.node_id}, plan: {plan.action} {plan.boot.profile}")
@@ -130,9 +133,9 @@ class BoardEdges:
     def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload":
         return self._launch().fetch_payload(conversation, plan, boot, self._origin, journal)
 
-    def load_kexec(self, payload: "Payload", board: Board) -> None:
+    def load_kexec(self, payload: "Payload") -> None:
         self.say(f"kexec: loading, with the command line: {payload.command_line}")
-        self._launch().load_kexec(payload, board.inventory.kexec)
+        self._launch().load_kexec(payload, read_kexec_capability(self.devices.root))
 
     def hand_over(self, plan: Plan, journal: Journal) -> None:
         journal.add(EventName.HANDOVER)
@@ -178,6 +181,10 @@ class BoardEdges:
             except AgentError as error:
                 self.say(str(error))
         return True
+
+    def _read_board(self, settings: Settings) -> Board:
+        evidence = read_evidence(self.devices.root)
+        return Board(self.build, evidence, read_inventory(self.devices.root, self._origin.card), settings.simulated)
 
     def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""

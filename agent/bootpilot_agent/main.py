@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from bootpilot_agent.errors import AgentError
 from bootpilot_agent.events import EventName
+from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.plan import Action, BootPayload, LastAttempt, Plan, Wait
-from bootpilot_agent.report import Board, Boot, new_boot_id
+from bootpilot_agent.report import Boot, new_boot_id
 from bootpilot_agent.settings import Settings
 
 if TYPE_CHECKING:  # what a boot needs late, or not at all, is imported late: edges.py
@@ -22,14 +23,14 @@ class Edges(Protocol):
 
     def load_drivers(self) -> None: ...
     def read_settings(self) -> Settings: ...
-    def read_board(self, settings: Settings) -> Board: ...
-    def start_network(self, settings: Settings, board: Board) -> None: ...
-    def find_server(self, settings: Settings, board: Board) -> "Conversation": ...
-    def ask_plan(self, conversation: "Conversation", boot: Boot, journal: Journal) -> Plan: ...
+    def read_evidence(self) -> tuple[Evidence, ...]: ...
+    def start_network(self, settings: Settings, evidence: tuple[Evidence, ...]) -> None: ...
+    def find_server(self, settings: Settings) -> "Conversation": ...
+    def ask_plan(self, conversation: "Conversation", settings: Settings, boot: Boot, journal: Journal) -> Plan: ...
     def wait(self, wait: Wait, run: Boot) -> None: ...
     def check_fit(self, payload: BootPayload) -> None: ...
     def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload": ...
-    def load_kexec(self, payload: "Payload", board: Board) -> None: ...
+    def load_kexec(self, payload: "Payload") -> None: ...
     def hand_over(self, plan: Plan, journal: Journal) -> None: ...
     def jump(self) -> None: ...
     def reboot(self) -> None: ...
@@ -44,15 +45,14 @@ def boot(edges: Edges, run: Boot, journal: Journal) -> None:
     journal.add(EventName.STARTED)
     edges.load_drivers()
     settings = edges.read_settings()
-    board = edges.read_board(settings)
-    edges.start_network(settings, board)
-    conversation = edges.find_server(settings, board)
+    edges.start_network(settings, edges.read_evidence())
+    conversation = edges.find_server(settings)
     journal.add(EventName.NETWORK_UP, interface=conversation.lease.interface, address=conversation.lease.address)
-    plan = edges.ask_plan(conversation, run, journal)
+    plan = edges.ask_plan(conversation, settings, run, journal)
     journal.add(EventName.IDENTIFIED, node_id=plan.node_id)
     while plan.wait is not None:
         edges.wait(plan.wait, run)
-        plan = edges.ask_plan(conversation, run, journal)
+        plan = edges.ask_plan(conversation, settings, run, journal)
     journal.add(EventName.PLANNED, action=plan.action)
     if plan.boot is None:
         journal.flush(FLUSH_S)
@@ -60,7 +60,7 @@ def boot(edges: Edges, run: Boot, journal: Journal) -> None:
     edges.check_fit(plan.boot)
     payload = edges.fetch_payload(conversation, plan, plan.boot, journal)
     journal.add(EventName.FETCHED)
-    edges.load_kexec(payload, board)
+    edges.load_kexec(payload)
     journal.add(EventName.LOADED)
     edges.hand_over(plan, journal)
     return edges.jump()

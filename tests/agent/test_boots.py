@@ -306,3 +306,22 @@ def test_a_fault_after_the_network_was_left_ends_in_a_reboot(server: FakeBootSer
 def raise_next(faults: list[Exception]) -> None:
     if faults:
         raise faults.pop(0)
+
+
+def test_a_network_adapter_that_appears_after_dhcp_began_is_in_the_report(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+
+    def plug_in() -> None:
+        nic = board.root / "sys/devices/usb1/net/eth0"
+        nic.mkdir(parents=True)
+        (board.root / "sys/class/net").mkdir(parents=True)
+        (board.root / "sys/class/net/eth0").symlink_to("../../devices/usb1/net/eth0")
+        for name, text in {"address": "02:11:22:33:44:55", "addr_assign_type": "0", "type": "1"}.items():
+            (nic / name).write_text(text + "\n")
+        (nic / "device").symlink_to("../..")
+
+    board.network.on_use = plug_in
+    assert board.boot().how == "kexec -e", board.console
+    (report,) = server.reports
+    assert [nic.mac for nic in report.inventory.nics] == ["02:11:22:33:44:55"]
+    assert [(piece.kind, piece.value) for piece in report.evidence] == [("mac", "02:11:22:33:44:55")]
