@@ -63,6 +63,20 @@ bootpilot_as_root() {
     fi
 }
 
+# DPkg::Lock::Timeout does not cover the lock on the lists, which a fresh machine's own daily update holds for a while.
+bootpilot_update_lists() { # APT-GET WITH ITS OPTIONS
+    local tries=30 said
+    while ! said=$(bootpilot_as_root "$@" update 2>&1); do
+        tries=$((tries - 1))
+        if [ "$tries" -eq 0 ] || ! grep -q 'lists/lock' <<<"$said"; then
+            printf '%s\n' "$said"
+            return 1
+        fi
+        bootpilot_say "another program updates apt's lists; waiting for it"
+        sleep 10
+    done
+}
+
 bootpilot_install_packages() { # PURPOSE
     local missing names started=$SECONDS
     missing=$(bootpilot_missing_packages "$1") || return 1
@@ -72,7 +86,7 @@ bootpilot_install_packages() { # PURPOSE
     mapfile -t names < <(cut -f 1 <<<"$missing")
     [ "$(id -u)" -eq 0 ] || bootpilot_say "apt-get needs root: sudo may ask for your password"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -q)
-    if ! { bootpilot_as_root "${apt[@]}" update && bootpilot_as_root "${apt[@]}" install -y --no-install-recommends "${names[@]}"; } >&2; then
+    if ! { bootpilot_update_lists "${apt[@]}" && bootpilot_as_root "${apt[@]}" install -y --no-install-recommends "${names[@]}"; } >&2; then
         bootpilot_die "apt-get could not install: ${names[*]}" "see apt-get's message above; is the network up?"
         return 1
     fi

@@ -10,6 +10,7 @@ from typing import Protocol
 from bootpilot_agent.card import Card
 from bootpilot_agent.console import Console
 from bootpilot_agent.deadline import Clock
+from bootpilot_agent.drivers import Driverless
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.network import Candidate
 from bootpilot_agent.run import Completed
@@ -32,6 +33,7 @@ class DriverDevice(Protocol):
 
     def start(self) -> int: ...
     def poll(self, timeout_s: float = 0.0) -> int: ...
+    def driverless(self) -> list[Driverless]: ...
 
 
 class WatchdogDevice(Protocol):

@@ -12,7 +12,7 @@ from bootpilot_agent.boot_note import EarlierNote, Origin, read_earlier_note
 from bootpilot_agent.card import Card
 from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
-from bootpilot_agent.errors import AgentError, CommandError
+from bootpilot_agent.errors import AgentError, CommandError, NetworkError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
 from bootpilot_agent.hardware import read_board, read_inventory
@@ -94,14 +94,20 @@ class BoardEdges:
             self.devices.network.start(settings, evidence)
             self._network_started = True
             self._attention.network_started()
-        self._importing()  # waiting for DHCP leaves the processor idle
+        if self._conversations is None:
+            self._importing()  # waiting for DHCP leaves the processor idle
         for line in self.devices.network.describe():
             self.say(line)
 
     def find_server(self, settings: Settings) -> "Conversation":
         if self._conversations is None:
-            self._conversations = self._attention.attend_to(self._importing())(settings, self.devices)
-        conversation = self._conversations.find(self._attention.idle, Deadline.after(SEARCH_S))
+            importing, self._late_import = self._importing(), None  # an import that failed is tried again
+            self._conversations = self._attention.attend_to(importing)(settings, self.devices)
+        try:
+            conversation = self._conversations.find(self._attention.idle, Deadline.after(SEARCH_S, self.devices.clock))
+        except NetworkError:
+            self._name_driverless()
+            raise
         self.devices.network.use(conversation.found.way.candidate)
         self.say(f"boot server: {conversation.found.way}, named by {conversation.found.way.source}")
         return conversation
@@ -181,6 +187,12 @@ class BoardEdges:
             except AgentError as error:
                 self.say(str(error))
         return True
+
+    def _name_driverless(self) -> None:
+        """Where no server was found, a network adapter without its module may be why."""
+        for device in self.devices.drivers.driverless():
+            if device.kind == "network":
+                self.say(f"no driver for {device.path} ({device.modalias})" + (f": {device.reason}" if device.reason else ""))
 
     def _read_board(self, settings: Settings) -> Board:
         evidence = read_evidence(self.devices.root)

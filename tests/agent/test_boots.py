@@ -325,3 +325,10 @@ def test_a_network_adapter_that_appears_after_dhcp_began_is_in_the_report(server
     (report,) = server.reports
     assert [nic.mac for nic in report.inventory.nics] == ["02:11:22:33:44:55"]
     assert [(piece.kind, piece.value) for piece in report.evidence] == [("mac", "02:11:22:33:44:55")]
+
+
+def test_where_no_server_is_found_an_adapter_without_driver_is_named(tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=("http://127.0.0.1:1",))
+    assert board.boot().exit_code == 66
+    assert "no driver for /sys/devices/usb1/1-1 (usb:v0BDAp8152)" in board.console
+    assert "platform:x" not in board.console

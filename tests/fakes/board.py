@@ -14,6 +14,7 @@ from bootpilot_agent.boot_note import BOOT_JSON
 from bootpilot_agent.card import Card
 from bootpilot_agent.console import Console
 from bootpilot_agent.devices import Devices
+from bootpilot_agent.drivers import Driverless
 from bootpilot_agent.edges import BoardEdges
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.fields import Json
@@ -137,13 +138,16 @@ class FakeClock:
 
 
 class NoDrivers:
-    """A board on which everything has its driver."""
+    """A board on which everything has its driver, but for one network adapter."""
 
     def start(self) -> int:
         return 0
 
     def poll(self, timeout_s: float = 0.0) -> int:
         return 0
+
+    def driverless(self) -> list[Driverless]:
+        return [Driverless("usb:v0BDAp8152", "/sys/devices/usb1/1-1", "network"), Driverless("platform:x", "/sys/devices/x")]
 
 
 @dataclass
