@@ -13,10 +13,10 @@ from scripts.lab.vm import RunningGuest, start_guest
 USER_SPACE = r"Run /init as init process"
 SCRIPT_MARK = re.compile(r"^script: (?P<at>[\d.]+) (?P<what>.*)")
 # What ends a boot that will come to nothing: no need to wait for the deadline.
-HOPELESS = re.compile(r"Kernel panic|initramfs is incomplete|Out of memory|memory: ")
+# Not "memory: " alone: "Freeing initrd memory: 7100K" is said when all is well.
+HOPELESS = re.compile(r"Kernel panic|initramfs is incomplete|Out of memory:|System is deadlocked on memory|FAILED at ")
 BOOT_DEADLINE_S = 240.0
 MEMORY_DEADLINE_S = 90.0
-MEMORY_STEP_MIB = 16
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ def reaches_second_user_space(guest: Guest) -> bool:
     return False
 
 
-def smallest_memory_mib(boots: Callable[[int], bool], least: int, most: int) -> int:
-    """Bisect to MEMORY_STEP_MIB. Raises LabError if not even `most` is enough."""
+def smallest_memory_mib(boots: Callable[[int], bool], least: int, most: int, step: int) -> int:
+    """Bisects from `least`, which is too little, to `most`; a multiple of `step`. Raises LabError if `most` is not enough."""
     if not boots(most):
         raise LabError(f"does not boot with {most} MiB")
-    low, high = least // MEMORY_STEP_MIB, most // MEMORY_STEP_MIB
+    low, high = least // step, most // step
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if boots(middle * MEMORY_STEP_MIB) else (middle, high)
-    return high * MEMORY_STEP_MIB
+        low, high = (low, middle) if boots(middle * step) else (middle, high)
+    return high * step
 
 
 def with_memory(guest: Guest, memory_mib: int) -> Guest:

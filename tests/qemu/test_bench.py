@@ -10,7 +10,7 @@ from bootpilot_agent.cpio import character_device, directory, regular, symlink, 
 from bootpilot_agent.kexec import FLAGS
 from scripts.benchmark.__main__ import KEXEC_FLAGS
 from scripts.benchmark.baseline import padded_initrd, read_cpio, without_agent
-from scripts.benchmark.measure import Boot, smallest_memory_mib
+from scripts.benchmark.measure import HOPELESS, Boot, smallest_memory_mib
 from scripts.benchmark.table import at_least, at_most, median, render
 from scripts.lab.errors import LabError
 
@@ -62,13 +62,13 @@ def test_the_yardstick_calls_kexec_as_the_agent_does() -> None:
 
 @pytest.mark.parametrize("needed", [97, 176, 200, 1024])
 def test_the_smallest_memory_is_found_to_16_mib(needed: int) -> None:
-    found = smallest_memory_mib(lambda mib: mib >= needed, 80, 1024)
+    found = smallest_memory_mib(lambda mib: mib >= needed, 80, 1024, 16)
     assert needed <= found < needed + 16
 
 
 def test_a_payload_for_which_no_memory_is_enough_is_said() -> None:
     with pytest.raises(LabError, match="does not boot with 1024 MiB"):
-        smallest_memory_mib(lambda _: False, 80, 1024)
+        smallest_memory_mib(lambda _: False, 80, 1024, 16)
 
 
 def test_checking_counts_as_part_of_the_download() -> None:
@@ -83,3 +83,20 @@ def test_the_table_has_ratios_and_says_what_missed_its_aim() -> None:
         "| start | s | 10.00 | 12.50 | 1.25 | at most 1.20 of the script | MISSED |\n"
         "| download | MB/s | 100 | 95.00 | 0.95 | at least 0.90 of the script | met |\n"
     )
+
+
+@pytest.mark.parametrize("line", ["Freeing initrd memory: 7100K", "PM: hibernation: Registered nosave memory: [mem 0x0-0xfff]"])
+def test_what_a_kernel_says_of_its_memory_when_all_is_well_ends_no_boot(line: str) -> None:
+    assert HOPELESS.search(f"[    1.046466] {line}") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[    4.10] FAILED at memory: the payload needs 90 MiB",
+        "[    1.2] Kernel panic - not syncing: System is deadlocked on memory",
+        "[    9.1] Out of memory: Killed process 77 (bootpilot-agent)",
+    ],
+)
+def test_a_boot_that_will_come_to_nothing_is_not_waited_for(line: str) -> None:
+    assert HOPELESS.search(line)
