@@ -5,7 +5,6 @@ bootpilot-agent --version
 bootpilot-agent --self-test  is everything here that a boot needs? Exit code 0 or 1
 """
 
-import os
 import sys
 import time
 import warnings
@@ -17,6 +16,7 @@ from bootpilot_agent.console import CONSOLE, ignore_stop_characters
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.drivers import Coldplug
 from bootpilot_agent.edges import BoardEdges
+from bootpilot_agent.ending import flush_disks
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.network import Network
 from bootpilot_agent.report import Build, read_build
@@ -60,7 +60,7 @@ def boot_this_board() -> int:
         find_card=find_card,
         open_watchdog=Watchdog.open,
         run=run,
-        sync=os.sync,
+        sync=flush_disks,
     )
     return keep_booting(BoardEdges(devices, build))
 

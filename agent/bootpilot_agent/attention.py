@@ -68,6 +68,12 @@ class Attention:
             self._watchdog.stop()
         self._watchdog = None
 
+    def starve_watchdog(self) -> None:
+        """Leave it running and show it no more life."""
+        if self._watchdog is not None:
+            self._watchdog.starve()
+        self._watchdog = None
+
 
 class Worker(threading.Thread, Generic[T]):
     """One task in a thread of its own."""

@@ -12,7 +12,8 @@ from bootpilot_agent.boot_note import EarlierNote, Origin, read_earlier_note
 from bootpilot_agent.card import Card
 from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
-from bootpilot_agent.errors import AgentError, CommandError, NetworkError
+from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
+from bootpilot_agent.errors import AgentError, NetworkError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
 from bootpilot_agent.hardware import read_board, read_inventory
@@ -34,7 +35,6 @@ SEARCH_S = 300.0
 CARD_S = 20.0
 FAILURE_FLUSH_S = 8.0
 HANDOVER_FLUSH_S = 4.0
-REBOOT_S = 60.0
 
 
 @dataclass
@@ -157,10 +157,16 @@ class BoardEdges:
         self._launch().jump()
 
     def reboot(self) -> None:
-        self._end(["reboot", "-f"])
+        """The watchdog is fed no more: a reboot that hangs ends in a reset."""
+        self._attention.starve_watchdog()
+        self._network_left = True
+        leave(REBOOT, self.devices)
 
     def power_off(self) -> None:
-        self._end(["poweroff", "-f"])
+        """The watchdog is stopped: a board that can only halt would be reset by it."""
+        self._attention.release_watchdog(Watchdog.STOP, 0)
+        self._network_left = True
+        leave(POWER_OFF, self.devices)
 
     def tell_failure(self, error: AgentError, journal: Journal) -> bool:
         if type(error) is AgentError and error.__cause__ is not None:
@@ -220,15 +226,6 @@ class BoardEdges:
         else:
             self.say(f"card: {card.device} on {card.disk_path}" + (f": {card.problem}" if card.problem else ""))
         return card
-
-    def _end(self, argv: list[str]) -> None:
-        """Off or over. Raises CommandError when the machine goes on."""
-        self.say(f"{argv[0]} now")
-        self._network_left = True
-        self.devices.network.down()
-        self.devices.sync()
-        done = self.devices.run(argv, timeout_s=REBOOT_S, check=False)
-        raise CommandError(f"{' '.join(argv)} came back (exit code {done.returncode}): {done.stderr.strip()}")
 
 
 def import_conversations() -> "type[Conversations]":

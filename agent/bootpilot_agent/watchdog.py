@@ -113,6 +113,11 @@ class Watchdog:
         if self._device is None:
             say("watchdog: the plan wants it kept, but there is none that runs")
 
+    def starve(self) -> None:
+        """Before a reboot: one that runs is fed once more and never again, so that a reboot that hangs ends in a reset."""
+        self._end_feeding()
+        self._feed()
+
     def describe(self) -> str:
         """For the console: which watchdog runs, or why none."""
         if self._chip is None:

@@ -1,5 +1,6 @@
 """The watchdog. A plain file stands in for /dev/watchdog0: it takes the magic byte and refuses the ioctls."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,16 @@ def test_it_is_stopped_by_the_magic_byte(tmp_path: Path) -> None:
     watchdog.stop()
     watchdog.stop()
     assert device.read_bytes() == b"V"
+
+
+def test_one_that_is_starved_is_not_stopped_and_hears_of_no_more_life(tmp_path: Path) -> None:
+    device = make_chip(tmp_path, "i6300ESB timer")
+    watchdog = Watchdog.open(30, root=tmp_path)
+    watchdog.starve()
+    assert not any(thread.name == "watchdog" for thread in threading.enumerate())
+    assert device.read_bytes() == b""
+    watchdog.beat()
+    assert not any(thread.name == "watchdog" for thread in threading.enumerate())
 
 
 def test_one_that_is_kept_gets_no_magic_byte(tmp_path: Path) -> None:

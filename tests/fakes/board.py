@@ -62,10 +62,12 @@ class Loaded:
 
 @dataclass
 class RecordingRun:
-    """The subprocess door of a board whose kexec answers `load_error` (or loads) and whose jump works (or comes back)."""
+    """The subprocess door of a board whose kexec answers `load_error` (or loads), whose jump works (or comes back), and whose
+    first `failing_ends` reboots or power-offs do nothing."""
 
     load_error: str = ""
     jump_works: bool = True
+    failing_ends: int = 0
     commands: list[list[str]] = field(default_factory=list)
     loaded: Loaded | None = None
 
@@ -73,9 +75,16 @@ class RecordingRun:
         self.commands.append(list(argv))
         if list(argv[:2]) == ["kexec", "-l"]:
             return self._load(list(argv))
-        if argv[0] in ("reboot", "poweroff") or (list(argv) == ["kexec", "-e"] and self.jump_works):
+        if argv[0] in ("reboot", "poweroff"):
+            self._end(" ".join(argv))
+        if list(argv) == ["kexec", "-e"] and self.jump_works:
             raise Ended(" ".join(argv))
         return Completed(1 if list(argv) == ["kexec", "-e"] else 0, "", "")
+
+    def _end(self, how: str) -> None:
+        if self.failing_ends == 0:
+            raise Ended(how)
+        self.failing_ends -= 1
 
     def _load(self, argv: list[str]) -> Completed:
         if self.load_error:
@@ -169,6 +178,9 @@ class RecordingWatchdog:
 
     def keep(self) -> None:
         self.calls.append("keep")
+
+    def starve(self) -> None:
+        self.calls.append("starve")
 
     def describe(self) -> str:
         return "recording"
