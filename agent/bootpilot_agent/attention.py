@@ -4,6 +4,7 @@ Network and drivers live on here: leases are renewed, late devices get their mod
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -23,6 +24,7 @@ class Attention:
         self._devices = devices
         self._watchdog: WatchdogDevice | None = None
         self._network_started = False
+        self._shown = ""
 
     def watch(self, watchdog: WatchdogDevice) -> None:
         """From now on show this watchdog that the main loop lives."""
@@ -33,13 +35,21 @@ class Attention:
         self._network_started = True
 
     def idle(self, seconds: float) -> None:
-        """Wait at most so long for news from network and drivers, and act on it."""
+        """Wait at most so long for news from network and drivers, and act on it.
+
+        Never raises. A fault in there is shown, and costs neither the step that waits nor the thread that it waits for, which
+        would be left behind to write where the next try writes.
+        """
         if self._watchdog is not None:
             self._watchdog.beat()
-        if self._network_started:
-            self._devices.network.poll(seconds)
-        else:
-            self._devices.drivers.poll(seconds)
+        try:
+            if self._network_started:
+                self._devices.network.poll(seconds)
+            else:
+                self._devices.drivers.poll(seconds)
+        except Exception as error:
+            self._show_once(error)
+            time.sleep(min(seconds, TICK_S))  # a fault that comes at once, every time, must not keep the processor busy
 
     def sleep(self, seconds: float) -> None:
         """Wait the whole time."""
@@ -73,6 +83,15 @@ class Attention:
         if self._watchdog is not None:
             self._watchdog.starve()
         self._watchdog = None
+
+    def _show_once(self, error: Exception) -> None:
+        kind = f"{type(error).__name__}: {error}"
+        if kind != self._shown:
+            import traceback
+
+            self._devices.console.say("".join(traceback.format_exception(error)).rstrip())
+            self._devices.console.say("going on without what the lines above tried to do")
+        self._shown = kind
 
 
 class Worker(threading.Thread, Generic[T]):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bootpilot_agent.errors import AgentError, ServerError
+from bootpilot_agent.errors import ServerError
 from bootpilot_agent.events import MAX_EVENTS_PER_REQUEST, Event, EventName, Source, events_to_json
 from bootpilot_agent.fields import Json
 
@@ -135,6 +135,6 @@ class Journal:
                 sender.send_log(log)
         except ServerError:
             self._refused = True  # the same bytes will be refused again: they are dropped
-        except AgentError:
+        except Exception:  # an AgentError, or a fault of our own: neither may end this thread
             return False
         return True

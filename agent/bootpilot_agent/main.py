@@ -1,6 +1,6 @@
 """The story of a boot on one screen, and the loop around it. Touches nothing itself: what acts on the world is in `Edges`."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ParamSpec, Protocol
 
 from bootpilot_agent.errors import AgentError
 from bootpilot_agent.events import EventName
@@ -11,11 +11,14 @@ from bootpilot_agent.report import Boot, new_boot_id
 from bootpilot_agent.settings import Settings
 
 if TYPE_CHECKING:  # what a boot needs late, or not at all, is imported late: edges.py
+    from collections.abc import Callable
+
     from bootpilot_agent.conversation import Conversation
     from bootpilot_agent.payload import Payload
     from bootpilot_agent.recover import Recovery
 
 FLUSH_S = 5.0
+Arguments = ParamSpec("Arguments")
 
 
 class Edges(Protocol):
@@ -67,7 +70,10 @@ def boot(edges: Edges, run: Boot, journal: Journal) -> None:
 
 
 def keep_booting(edges: Edges) -> int:
-    """Try for ever. Comes back, with the last failure's exit code, only when `edges.recover` wants no further try."""
+    """Try for ever. Comes back with the last failure's exit code when `edges.recover` wants no further try, or fails itself.
+
+    Then the loader's /init says so, waits and reboots, which is the recovery that needs nothing of this program.
+    """
     last_attempt: LastAttempt | None = None
     failure = AgentError("")
     failures = 0
@@ -81,18 +87,29 @@ def keep_booting(edges: Edges) -> int:
         except Exception as error:
             failure = unexpected(error)
         failures = failures + 1 if type(failure) is type(before) else 1
-        told = edges.tell_failure(failure, journal)
+        told = guarded(edges.tell_failure, failure, journal)
         journal.close()
         last_attempt = None if told else to_last_attempt(run, failure)
-        if not edges.recover(recovery_from(failure, failures, edges)):
+        if not guarded(recover_from, failure, failures, edges):
             return failure.exit_code
 
 
-def recovery_from(failure: AgentError, failures: int, edges: Edges) -> "Recovery":
-    """What the table says. Imported here: a boot that works never looks into it."""
+def guarded(step: "Callable[Arguments, bool]", *args: "Arguments.args", **kwargs: "Arguments.kwargs") -> bool:
+    """A step after a failure. False also where it fails itself; then its traceback is on the console."""
+    try:
+        return step(*args, **kwargs)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return False
+
+
+def recover_from(failure: AgentError, failures: int, edges: Edges) -> bool:
+    """As the table says. Imported here: a boot that works never looks into it."""
     from bootpilot_agent.recover import recover
 
-    return recover(failure, failures, edges.chance)
+    return edges.recover(recover(failure, failures, edges.chance))
 
 
 def unexpected(error: Exception) -> AgentError:

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from bootpilot_agent.edges import BoardEdges
+from bootpilot_agent.errors import AgentError
 from bootpilot_agent.events import EventName
-from tests.fakes.board import FakeBoard, candidate
+from bootpilot_agent.journal import Journal
+from bootpilot_agent.main import keep_booting
+from bootpilot_agent.recover import Recovery
+from tests.fakes.board import Ended, FakeBoard, candidate
 from tests.fakes.boot_server import NODE_ID, TOKEN, FakeBootServer, problem
 from tests.fakes.kernels import KERNELS, arm64_image, bzimage
 from tests.fakes.scripted_server import Reply
@@ -301,6 +306,65 @@ def test_a_fault_after_the_network_was_left_ends_in_a_reboot(server: FakeBootSer
     faults: list[Exception] = [OSError("a bug")]
     board.sync = lambda: raise_next(faults)
     assert board.boot().how == "reboot -f", board.console
+
+
+def test_a_fault_beside_a_download_is_shown_and_the_boot_goes_on(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    faults: list[Exception] = [KeyError("a bug")]
+    board.network.on_use = lambda: setattr(board.network, "on_poll", lambda: raise_next(faults))
+    assert board.boot().how == "kexec -e", board.console
+    assert faults == []
+    assert "KeyError: 'a bug'" in board.console
+    assert server.events() == ALL_STEPS
+
+
+def test_a_fault_that_comes_with_every_look_at_the_network_is_shown_once(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    board.network.on_poll = lambda: raise_next([KeyError("a bug")])
+    assert board.boot().how == "kexec -e", board.console
+    assert board.console.count("KeyError: 'a bug'") == 1
+
+
+class FaultyEdges(BoardEdges):
+    """Whose way to tell of a failure, or to recover from it, is broken."""
+
+    faulty_telling = True
+
+    def tell_failure(self, error: AgentError, journal: Journal) -> bool:
+        if self.faulty_telling:
+            raise KeyError("a bug in telling")
+        return super().tell_failure(error, journal)
+
+    def recover(self, recovery: Recovery) -> bool:
+        if not self.faulty_telling:
+            raise KeyError("a bug in recovering")
+        return super().recover(recovery)
+
+
+def test_a_fault_in_telling_of_a_failure_costs_only_that(
+    server: FakeBootServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.on("POST", "/v1/boot", problem(403, "not for you"), server.give_plan)
+    edges = FakeBoard(tmp_path, servers=(server.url,), shell=False).edges()
+    with pytest.raises(Ended, match="kexec -e"):
+        keep_booting(FaultyEdges(edges.devices, edges.build))
+    assert "a bug in telling" in capsys.readouterr().err
+    (report,) = server.reports
+    assert report.last_attempt is not None
+    assert "not for you" in report.last_attempt.message
+
+
+def test_a_fault_in_recovering_is_shown_and_leaves_the_rest_to_init(
+    server: FakeBootServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.on("POST", "/v1/boot", problem(403, "not for you"))
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    edges = board.edges()
+    faulty = FaultyEdges(edges.devices, edges.build)
+    faulty.faulty_telling = False
+    assert keep_booting(faulty) == 67
+    assert "FAILED at server: " in board.console
+    assert "a bug in recovering" in capsys.readouterr().err
 
 
 def raise_next(faults: list[Exception]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bootpilot_agent.errors import AgentError, ServerError, TransportError
+from bootpilot_agent.errors import ServerError, TransportError
 from bootpilot_agent.events import MAX_EVENTS_PER_REQUEST, EventName, events_from_json
 from bootpilot_agent.fields import MAX_BODY_BYTES
 from bootpilot_agent.journal import Journal
@@ -20,7 +20,7 @@ class RecordingSender:
     sequences: list[int] = field(default_factory=list)
     longest_bytes: int = 0
     logs: list[bytes] = field(default_factory=list)
-    troubles: list[AgentError] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
 
     def send_events(self, body: bytes) -> None:
         if self.troubles:
@@ -87,6 +87,18 @@ def test_what_was_lost_is_sent_again_and_only_once(sender: RecordingSender) -> N
     journal.add(EventName.STARTED)
     journal.open(sender)
     assert wait_until(lambda: not sender.troubles)
+    assert journal.flush(5)
+    assert sender.batches == [[EventName.STARTED]]
+    journal.close()
+
+
+def test_a_fault_in_sending_does_not_end_the_sending(sender: RecordingSender) -> None:
+    sender.troubles = [KeyError("a bug"), TransportError("reset")]
+    journal = Journal()
+    journal.add(EventName.STARTED)
+    journal.open(sender)
+    assert wait_until(lambda: len(sender.troubles) < 2)
+    assert not journal.flush(0.5)
     assert journal.flush(5)
     assert sender.batches == [[EventName.STARTED]]
     journal.close()
