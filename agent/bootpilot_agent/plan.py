@@ -23,6 +23,14 @@ MAX_ARTIFACT_BYTES = 1 << 40
 # COMMAND_LINE_SIZE of each architecture (arch/*/include/uapi/asm/setup.h), including the closing NUL.
 COMMAND_LINE_SIZE = {"amd64": 2048, "arm64": 2048, "armhf": 1024, "riscv64": 1024}
 
+# Symbolic links of a system with merged /usr (file-hierarchy(7)), and of every Debian: the kernel removes what stands in the way
+# of an archive's folder (init/initramfs.c, clean_path), and with /lib goes the dynamic loader.
+LINKED_FOLDERS = {
+    **{f"/{name}": f"/usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")},
+    "/var/run": "/run",
+    "/var/lock": "/run/lock",
+}
+
 
 class Action(StrEnum):
     """What a plan tells the node to do."""
@@ -211,6 +219,7 @@ class PayloadFile:
         path = fields.text("path", most=512, pattern=r"/[^\x00-\x1f\x7f]+", expected="an absolute path")
         if any(part in ("", ".", "..") for part in path[1:].split("/")) or f"{path}/".startswith("/bootpilot/"):
             raise FieldError(fields.name_of("path"), "a plain absolute path outside /bootpilot", path)
+        check_unlinked(fields.name_of("path"), path)
         url = fields.text("url", most=2048)
         check_url(fields.name_of("url"), url)
         artifact = Artifact(
@@ -345,6 +354,16 @@ def check_url(name: str, url: str) -> None:
     """A path on the server that answered, or an absolute http(s) URL without credentials. Raises FieldError."""
     if not re.fullmatch(r"(/(?!/)|https?://(?![^/]*@)[^/])[!-~]*", url):
         raise FieldError(name, "an http or https URL or a path on the server", url)
+
+
+def check_unlinked(name: str, path: str) -> None:
+    """Not below a folder that is a symbolic link in the payload. Raises FieldError that says where to put the file instead."""
+    for link, target in LINKED_FOLDERS.items():
+        if f"{path}/".startswith(f"{link}/"):
+            instead = target + path.removeprefix(link)
+            raise FieldError(
+                name, f"{instead} ({link} is a link to {target}, and a folder of that name would replace it)", path
+            )
 
 
 def check_command_line(text: str, arch: str) -> str:

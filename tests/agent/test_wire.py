@@ -97,6 +97,32 @@ def test_a_file_may_not_stand_where_the_agent_writes_or_anywhere_unclear(path: s
         Plan.from_json(json.dumps(plan).encode(), "arm64")
 
 
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/lib/firmware/brcm/x.bin", "/usr/lib/firmware/brcm/x.bin"),
+        ("/bin/tool", "/usr/bin/tool"),
+        ("/sbin", "/usr/sbin"),
+        ("/lib64/x", "/usr/lib64/x"),
+        ("/var/run/secret", "/run/secret"),
+    ],
+)
+def test_a_file_that_would_put_a_folder_in_the_place_of_a_link_is_refused_with_the_right_path(path: str, instead: str) -> None:
+    plan = copy.deepcopy(PLAN)
+    plan["boot"]["files"] = [{"path": path, "url": "/v1/f", "size": 1, "sha256": "0" * 64, "mode": 0o600}]
+    with pytest.raises(FieldError, match=rf"boot\.files\[0\]\.path: expected {instead} \("):
+        Plan.from_json(json.dumps(plan).encode(), "arm64")
+    plan["boot"]["files"][0]["path"] = instead
+    assert Plan.from_json(json.dumps(plan).encode(), "arm64").boot is not None
+
+
+@pytest.mark.parametrize("path", ["/libexec/x", "/binary", "/var/running", "/usr/lib/x"])
+def test_only_the_linked_folders_themselves_are_refused(path: str) -> None:
+    plan = copy.deepcopy(PLAN)
+    plan["boot"]["files"] = [{"path": path, "url": "/v1/f", "size": 1, "sha256": "0" * 64, "mode": 0o600}]
+    assert Plan.from_json(json.dumps(plan).encode(), "arm64").boot is not None
+
+
 READERS: list[tuple[Callable[[bytes], object], dict[str, Any]]] = [
     (lambda raw: Plan.from_json(raw, "arm64"), PLAN),
     (Report.from_json, a_report().to_json()),
