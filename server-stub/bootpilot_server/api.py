@@ -87,9 +87,12 @@ def _within_boot(boot_id: str, take: Callable[[Connection, BootRecord, float], d
 
 
 def _body(limit_bytes: int) -> bytes:
-    """The request's body. Raises ProblemError 413 when it is larger, declared or not, and 400 when it breaks off."""
+    """The request's body, whole. Raises ProblemError 413 when it is larger, declared or not, and 400 when it breaks off."""
     try:
         body = request.stream.read(limit_bytes + 1)
+        declared = request.content_length or 0
+        if len(body) < min(declared, limit_bytes):
+            raise ProblemError(400, f"the body ended after {len(body)} of {declared} bytes", field="body")
         if len(body) <= limit_bytes:
             return body
         drained = 0

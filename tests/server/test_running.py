@@ -1,7 +1,9 @@
 """The server as the program that people run: sockets, signals, power cuts, many boards at once."""
 
 import concurrent.futures
+import contextlib
 import hashlib
+import io
 import json
 import socket
 import struct
@@ -16,7 +18,7 @@ from bootpilot_server.serving import Listen, open_listener
 from tests.fakes.bench import Bench
 from tests.fakes.reports import again, body_of, make_report, serial
 from tests.fakes.server_process import RunningServer, bootpilot, running_server
-from tests.fakes.site import INITRD, KERNEL, write_site
+from tests.fakes.site import INITRD, KERNEL, digest, write_site
 
 TIMEOUT_S = 60
 
@@ -170,11 +172,69 @@ def test_a_download_that_is_broken_off_gives_its_place_back(home: Path) -> None:
 
 
 def ask_again_while_busy(url: str) -> requests.Response:
-    """The answer as a board would get it: 503 means that the server has not noticed yet who has gone. The last one after TIMEOUT_S."""
+    """As a board asks: 503 means that the server has not noticed yet who has gone. The last answer after TIMEOUT_S."""
     deadline = time.monotonic() + TIMEOUT_S
     while (response := requests.get(url, timeout=TIMEOUT_S)).status_code == 503 and time.monotonic() < deadline:
         time.sleep(0.05)
     return response
+
+
+HURRIED = "from bootpilot_server import gunicorn_worker\ngunicorn_worker.REQUEST_S = gunicorn_worker.ANSWER_S = 0.5"
+
+
+@pytest.mark.parametrize(
+    ("start", "answer"),
+    [
+        (b"GET /v1/ HTTP/1.1\r\nX-Slow: ", b""),
+        (b"POST /v1/boot HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", b"HTTP/1.1 400"),
+        (b"POST /v1/boot HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nea60\r\n", b"HTTP/1.1 400"),
+    ],
+)
+def test_a_request_that_trickles_in_for_ever_is_ended(home: Path, start: bytes, answer: bytes) -> None:
+    with running_server(home, "--workers", "1", "--threads", "2", settings=HURRIED) as server:
+        host, _, port = server.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
+            connection.sendall(start)
+            assert trickle(connection).startswith(answer)
+        assert requests.get(f"{server.url}/v1/", timeout=TIMEOUT_S).status_code == 200
+
+
+def trickle(connection: socket.socket) -> bytes:
+    """One byte and another, each sooner than any timer for silence, until the server answers or closes."""
+    connection.settimeout(0.05)
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            with contextlib.suppress(BrokenPipeError):
+                connection.sendall(b"a")
+        except ConnectionError:
+            return b""
+    raise AssertionError("the server listens for ever")
+
+
+def test_a_download_that_trickles_out_for_ever_is_cut(home: Path, bench: Bench) -> None:
+    name, size = bench.server.artifacts.add(io.BytesIO(bytes(64 << 20)))
+    with running_server(home, "--workers", "1", "--threads", "2", settings=HURRIED) as server:
+        host, _, port = server.url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
+            connection.sendall(f"GET /artifacts/sha256/{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+            assert ask_again_while_busy(f"{server.url}/artifacts/sha256/{digest(KERNEL)}").content == KERNEL
+            rest = sum(len(piece) for piece in iter(lambda: connection.recv(1 << 20), b""))
+        assert rest < size
+
+
+def test_clients_that_do_not_close_their_side_hold_up_nobody(home: Path) -> None:
+    patient = "from bootpilot_server import gunicorn_worker\ngunicorn_worker.LINGER_S = 600.0"
+    with running_server(home, "--workers", "1", "--threads", "64", settings=patient) as server, contextlib.ExitStack() as stack:
+        host, _, port = server.url.removeprefix("http://").rpartition(":")
+        # gunicorn's own wait, 2 s for each and one after the other, would be longer than TIMEOUT_S.
+        for _ in range(40):
+            connection = stack.enter_context(socket.create_connection((host, int(port)), timeout=TIMEOUT_S))
+            connection.sendall(b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert requests.get(f"{server.url}/v1/", timeout=TIMEOUT_S).status_code == 200
 
 
 def test_connections_inherit_the_timers_that_end_a_dead_boards_download() -> None:
