@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bootpilot_agent.cpio import character_device, regular
+from bootpilot_agent.cpio import character_device, regular, symlink
 from initramfs.kernel import BUSYBOX_INDEXES, Kernel
 from initramfs.layout import Layout, merged_usr
 from initramfs.loader import LAST_ENTRY, add_modules
@@ -27,5 +27,7 @@ def workload_layout(root: Path, kernel: Kernel, modules: Path) -> Layout:
     layout.add_tree(LAST_PART, "", FILES)
     layout.add(LAST_PART, regular(LAST_ENTRY, b""))
     add_busybox(layout, root / "bin" / "busybox", APPLETS)
+    # The kernel itself asks for /sbin/modprobe (CONFIG_MODPROBE_PATH): 8021q is loaded by adding a VLAN.
+    layout.add("busybox", symlink("usr/sbin/modprobe", "../bin/busybox"))
     add_modules(layout, modules, kernel.version, BUSYBOX_INDEXES)
     return layout

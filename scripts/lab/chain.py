@@ -54,12 +54,16 @@ def server_url(server: BootServer) -> str:
     return f"http://{HOST_ADDRESS}:{server.port}"
 
 
-def publish(server: BootServer, built: Built) -> None:
-    """Give the server the workload and the rule that hands it to every board of this architecture. Raises LabError."""
+def publish(server: BootServer, built: Built, device_tree: Path | None = None) -> None:
+    """Give the server the workload and the rule that hands it to every board of this architecture. Raises LabError.
+
+    The workload runs with `device_tree`, or with the tree that the loader runs with.
+    """
     arch = built.machine.arch
     kernel = server.add_artifact(built.workload.kernel, f"vmlinuz-{arch}")
     initrd = server.add_artifact(built.workload.initrd, f"ram-page-{arch}", built.workload.initrd_unpacked_bytes)
-    server.apply(site_files(built.machine, kernel, initrd))
+    tree = server.add_artifact(device_tree, device_tree.name) if device_tree else None
+    server.apply(site_files(built.machine, kernel, initrd, tree))
 
 
 def make_guest(built: Built, name: str, folder: Path, wiring: Wiring, arguments: tuple[str, ...] = ()) -> Guest:
@@ -101,13 +105,17 @@ def booted(
     deadline_s: float,
     on_lost: Callable[[str], None],
     on_line: Callable[[ConsoleLine], None] | None = None,
+    meanwhile: Callable[[RunningGuest], None] | None = None,
 ) -> Iterator[tuple[RunningGuest, Verdict]]:
     """The board with its payload up, and what the payload says of itself.
 
-    One kernel lost to QEMU is told to `on_lost`, and the board is booted once more. Raises BootFailedError.
+    One kernel lost to QEMU is told to `on_lost`, and the board is booted once more. `meanwhile` is called once in each boot,
+    before the payload is waited for. Raises BootFailedError.
     """
     for attempt in (1, 2):
         with start_guest(guest, on_line) as running:
+            if meanwhile:
+                meanwhile(running)
             outcome = running.outcome(deadline_s)
             if isinstance(outcome, Passed):
                 yield running, outcome.verdict

@@ -43,11 +43,20 @@ class DeadNet:
 
 
 @dataclass(frozen=True)
+class SwitchedNet:
+    """A switch (see vlan_switch.py) with the board at its socket `trunk`, and QEMU's user-mode network at `access`."""
+
+    trunk: Path
+    access: Path
+    user: UserNet = UserNet()
+
+
+@dataclass(frozen=True)
 class Nic:
     """One network card and what it is plugged into."""
 
     mac: str
-    net: UserNet | DeadNet
+    net: UserNet | DeadNet | SwitchedNet
 
 
 @dataclass(frozen=True)
@@ -151,14 +160,35 @@ def _nic_argv(machine: Machine, nic: Nic, index: int) -> list[str]:
     device = f"virtio-net-{machine.virtio},netdev=net{index},mac={nic.mac}"
     # No option ROM: the loader is already there, and QEMU's ROM files are a package of their own.
     rom = ",romfile=" if machine.virtio == "pci" else ""
-    match nic.net:
+    return [*(word for netdev in _netdevs(nic.net, index) for word in ("-netdev", netdev)), "-device", device + rom]
+
+
+def _netdevs(net: UserNet | DeadNet | SwitchedNet, index: int) -> list[str]:
+    match net:
         case DeadNet():
-            netdev = f"hubport,id=net{index},hubid={index}"
-        case UserNet(forward_port, bootfile):
-            netdev = f"user,id=net{index}"
-            netdev += f",hostfwd=tcp:127.0.0.1:{forward_port}-:80" if forward_port else ""
-            netdev += f",bootfile={bootfile.replace(',', ',,')}" if bootfile else ""
-    return ["-netdev", netdev, "-device", device + rom]
+            return [f"hubport,id=net{index},hubid={index}"]
+        case UserNet():
+            return [user_netdev(net, f"net{index}")]
+        case SwitchedNet(trunk, access, user):
+            # QEMU's user-mode network has no socket of its own: a hub joins it with one.
+            return [
+                _stream(f"net{index}", trunk),
+                _stream(f"access{index}", access),
+                f"hubport,id=hub{index}a,hubid={index},netdev=access{index}",
+                user_netdev(user, f"user{index}"),
+                f"hubport,id=hub{index}b,hubid={index},netdev=user{index}",
+            ]
+
+
+def user_netdev(net: UserNet, name: str) -> str:
+    """The value of -netdev for a user-mode network called `name`."""
+    forward = f",hostfwd=tcp:127.0.0.1:{net.forward_port}-:80" if net.forward_port else ""
+    bootfile = f",bootfile={net.bootfile.replace(',', ',,')}" if net.bootfile else ""
+    return f"user,id={name}{forward}{bootfile}"
+
+
+def _stream(name: str, path: Path) -> str:
+    return f"stream,id={name},server=off,addr.type=unix,addr.path={_value(path)}"
 
 
 def _value(path: Path) -> str:

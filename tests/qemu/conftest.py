@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -19,7 +20,11 @@ from tests.lost_kernels import LOST_KERNELS
 # Generous: other tests, or other people, may use the machine as well. From idle machines: 13, 15 and 54 s.
 DEADLINE_S = {"amd64": 300.0, "arm64": 400.0, "armhf": 600.0}
 
-Boot = Callable[[Guest], AbstractContextManager[tuple[RunningGuest, Verdict]]]
+
+class Boot(Protocol):
+    def __call__(
+        self, guest: Guest, meanwhile: Callable[[RunningGuest], None] | None = None
+    ) -> AbstractContextManager[tuple[RunningGuest, Verdict]]: ...
 
 
 @pytest.fixture
@@ -48,10 +53,12 @@ def built() -> Callable[[str], Built]:
 def boot(request: pytest.FixtureRequest) -> Boot:
     """Boots a guest to its payload; a kernel that QEMU loses is counted under the test's name."""
 
-    def to_payload(guest: Guest) -> AbstractContextManager[tuple[RunningGuest, Verdict]]:
+    def to_payload(
+        guest: Guest, meanwhile: Callable[[RunningGuest], None] | None = None
+    ) -> AbstractContextManager[tuple[RunningGuest, Verdict]]:
         def count(why: str) -> None:
             LOST_KERNELS.append(f"{request.node.name}: {why}")
 
-        return booted(guest, DEADLINE_S[guest.machine.arch], count)
+        return booted(guest, DEADLINE_S[guest.machine.arch], count, meanwhile=meanwhile)
 
     return to_payload

@@ -12,6 +12,7 @@ from scripts.lab.boot_server import BootServer, ServerEvent, free_port
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.demo import check_page
 from tests.qemu.conftest import Boot
+from tests.qemu.waiting import wait_for, wait_for_events
 
 LATE_S = 60.0
 STILL_UP_S = 20.0
@@ -100,14 +101,3 @@ def change_one_byte(server: BootServer, path: Path | None = None) -> Path:
         stream.write(bytes([byte[0] ^ 1]))
     path.chmod(mode)
     return path
-
-
-def wait_for_events(server: BootServer, *names: str) -> None:
-    wait_for(lambda: set(names) <= {event.name for event in server.events()})
-
-
-def wait_for(condition: Callable[[], bool], deadline_s: float = 240.0) -> None:
-    end_s = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end_s, "it did not happen in time"
-        time.sleep(1.0)

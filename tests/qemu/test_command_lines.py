@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.lab.device_tree import fdtput_argvs
-from scripts.lab.guest import CardBoot, DeadNet, DirectBoot, Guest, Identity, Nic, UserNet, dumpdtb_argv, qemu_argv
+from scripts.lab.guest import CardBoot, DeadNet, DirectBoot, Guest, Identity, Nic, SwitchedNet, UserNet, dumpdtb_argv, qemu_argv
 from scripts.lab.machines import MACHINES
 
 FOLDER = Path("/run/bp")
@@ -73,6 +73,18 @@ def test_a_comma_in_a_path_does_not_end_the_option() -> None:
 def test_a_boot_server_can_be_named_by_dhcp() -> None:
     argv = qemu_argv(replace(PC, nics=(Nic(IDENTITY.mac, UserNet(bootfile="http://10.0.2.2:8080")),)))
     assert "user,id=net0,bootfile=http://10.0.2.2:8080" in argv
+
+
+def test_a_board_behind_a_switch_has_the_user_mode_network_at_its_access_port() -> None:
+    net = SwitchedNet(Path("/run/a,b/trunk"), Path("/run/bp/access"), UserNet(8080))
+    assert qemu_argv(replace(PC, nics=(Nic(IDENTITY.mac, net),)))[-12:] == [
+        *words("-netdev stream,id=net0,server=off,addr.type=unix,addr.path=/run/a,,b/trunk"),
+        *words("-netdev stream,id=access0,server=off,addr.type=unix,addr.path=/run/bp/access"),
+        *words("-netdev hubport,id=hub0a,hubid=0,netdev=access0"),
+        *words("-netdev user,id=user0,hostfwd=tcp:127.0.0.1:8080-:80"),
+        *words("-netdev hubport,id=hub0b,hubid=0,netdev=user0"),
+        *words("-device virtio-net-pci,netdev=net0,mac=52:54:00:49:c4:cf,romfile="),
+    ]
 
 
 def test_the_device_tree_is_dumped_with_the_firmware_named_and_gets_the_serial_number() -> None:
