@@ -16,13 +16,19 @@ class StoredArtifact:
     unpacked_bytes: int = 0
 
 
-def site_files(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact) -> dict[str, str]:
-    """Relative path -> text: boards of this machine's architecture are admitted and run the RAM workload."""
+def site_files(
+    machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, tree: StoredArtifact | None = None
+) -> dict[str, str]:
+    """Relative path -> text: boards of this machine's architecture are admitted and run the RAM workload.
+
+    With `tree` as its device tree, or else with the one that the loader runs with.
+    """
     name = f"{PROFILE}-{machine.arch}"
-    return {f"profiles/{name}.toml": _profile(machine, kernel, initrd), f"rules/{name}.toml": _rule(machine, name)}
+    return {f"profiles/{name}.toml": _profile(machine, kernel, initrd, tree), f"rules/{name}.toml": _rule(machine, name)}
 
 
-def _profile(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact) -> str:
+def _profile(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, tree: StoredArtifact | None) -> str:
+    dtb = f'policy = "file"\nname = "{tree.name}"\nsha256 = "{tree.sha256}"' if tree else 'policy = "running"'
     return f"""\
 # Runs from memory and serves a page about the board it runs on.
 arch = "{machine.arch}"
@@ -39,7 +45,7 @@ sha256 = "{initrd.sha256}"
 unpacked_size = {initrd.unpacked_bytes}
 
 [dtb]
-policy = "running"
+{dtb}
 """
 
 
