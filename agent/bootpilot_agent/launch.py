@@ -10,6 +10,7 @@ from bootpilot_agent.boot_note import BootNote, Origin, make_note
 from bootpilot_agent.console import Console, Progress
 from bootpilot_agent.conversation import Conversation
 from bootpilot_agent.deadline import Deadline
+from bootpilot_agent.device_tree import check_device_tree
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.fetch import Fetcher
 from bootpilot_agent.inventory import KexecCapability
@@ -41,6 +42,8 @@ class Launch:
         note = make_note(plan, way.server, way.candidate, conversation.settings, origin)
         fetched = self.attention.attend(lambda: download(conversation, plan, boot, note, self.devices.folder, journal))
         check_kernel(fetched.kernel, self.arch)
+        if fetched.dtb is not None:
+            check_device_tree(fetched.dtb)
         return fetched
 
     def load_kexec(self, payload: Payload, capability: KexecCapability) -> None:

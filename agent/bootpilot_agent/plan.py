@@ -23,7 +23,7 @@ MAX_ARTIFACT_BYTES = 1 << 40
 # COMMAND_LINE_SIZE of each architecture (arch/*/include/uapi/asm/setup.h), including the closing NUL.
 COMMAND_LINE_SIZE = {"amd64": 2048, "arm64": 2048, "armhf": 1024, "riscv64": 1024}
 
-# Symbolic links of a system with merged /usr (file-hierarchy(7)), and of every Debian: the kernel removes what stands in the way
+# Symbolic links of a system with merged /usr (file-hierarchy(7)), and of every Debian: the kernel removes what is in the way
 # of an archive's folder (init/initramfs.c, clean_path), and with /lib goes the dynamic loader.
 LINKED_FOLDERS = {
     **{f"/{name}": f"/usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")},

@@ -37,4 +37,12 @@ def zimage(size: int = SIZE, claimed: int | None = None) -> bytes:
     return bytes(image)
 
 
+def device_tree(structure: bytes = b"\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\x09", claimed: int | None = None) -> bytes:
+    """Devicetree Specification, section 5: header, an empty reservation block, the root node, and one string."""
+    total = 56 + len(structure) + 4
+    return struct.pack(">10I", 0xD00DFEED, claimed or total, 56, total - 4, 40, 17, 16, 0, 4, len(structure)) + (
+        bytes(16) + structure + b"abc\0"
+    )
+
+
 KERNELS = {"amd64": bzimage, "arm64": arm64_image, "armhf": zimage}
