@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from bootpilot_agent import report
 from bootpilot_agent.attention import Attention, Worker
-from bootpilot_agent.boot_note import EarlierNote, Origin, read_earlier_note
+from bootpilot_agent.boot_note import Origin
 from bootpilot_agent.card import Card
 from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
+from bootpilot_agent.earlier_note import EarlierNote, carry_on, read_earlier_note
 from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
 from bootpilot_agent.errors import AgentError, NetworkError
 from bootpilot_agent.events import EventName
@@ -74,9 +75,12 @@ class BoardEdges:
             earlier = read_earlier_note(self.devices.root)
             card = self._find_card(merge(command_line)[0].card or earlier.card_partuuid)
             self._origin = Origin(card, earlier, self.build.build_id)
-            self._settings, problems = merge(command_line, read_card(card.settings_text) if card else None)
+            settings, problems = merge(command_line, read_card(card.settings_text) if card else None)
             for problem in problems:
                 self.say(str(problem))
+            self._settings, carried = carry_on(settings, earlier)
+            if carried:
+                self.say(f"settings: {', '.join(carried)} as the loader before this one had them")
             watchdog = self.devices.open_watchdog(self._settings.watchdog_s)
             self._attention.watch(watchdog)
             self.say(f"watchdog: {watchdog.describe()}")

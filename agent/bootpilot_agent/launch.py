@@ -38,8 +38,7 @@ class Launch:
         self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, journal: Journal
     ) -> Payload:
         """Everything verified and laid out in memory. Raises FetchError, VerifyError, PlanError."""
-        way = conversation.found.way
-        note = make_note(plan, way.server, way.candidate, conversation.settings, origin)
+        note = make_note(plan, conversation.found.way, conversation.settings, origin)
         fetched = self.attention.attend(lambda: download(conversation, plan, boot, note, self.devices.folder, journal))
         check_kernel(fetched.kernel, self.arch)
         if fetched.dtb is not None:

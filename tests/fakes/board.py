@@ -107,10 +107,12 @@ class LoopbackNetwork:
     polls: int = 0
     used: list[Candidate] = field(default_factory=list)
     is_down: bool = False
+    settings: Settings | None = None
     on_poll: Callable[[], object] = field(default=lambda: None)
     on_use: Callable[[], object] = field(default=lambda: None)
 
     def start(self, settings: Settings, evidence: Sequence[Evidence]) -> None:
+        self.settings = settings
         self.is_down = False
 
     def poll(self, timeout_s: float) -> bool:
