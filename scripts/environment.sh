@@ -2,6 +2,7 @@
 # The ground under every script: the Debian packages and the Python environment that a purpose needs.
 # Sourced, not run. `bootpilot_environment PURPOSE` (server, build, demo or test) installs what is missing, says what and
 # why, and exports BOOTPILOT_PYTHON, PYTHONPATH and PATH. A second call finds all in place and touches no network.
+# `bootpilot_answer_help MODULE "$@"` goes before it.
 # It never changes apt's or pip's configuration.
 
 bootpilot_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -14,22 +15,50 @@ bootpilot_die() { # MESSAGE [HINT]
     return 1
 }
 
-# The loader is made of Debian's packages, so the machine must be able to name a Debian mirror: Debian itself always can.
-bootpilot_check_system() {
+# --help and --version touch nothing: whoever only looks must not find packages installed afterwards. Ends the script if
+# they are asked for, anywhere in its arguments. MODULE is the program whose own help it is; without one, and where Python is
+# missing or too old, the comment at the script's head says what it does.
+bootpilot_answer_help() { # MODULE ARGUMENTS...
+    local module=$1 word
+    shift
+    for word; do
+        case $word in
+            --) return ;;
+            --version)
+                sed -n 's/^__version__ = "\(.*\)"$/bootpilot \1/p' "$bootpilot_root/agent/bootpilot_agent/__init__.py"
+                exit
+                ;;
+            -h | --help)
+                if [ -n "$module" ] && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+                    PYTHONPATH=$(bootpilot_python_path) exec python3 -B -m "$module" "$@"
+                fi
+                sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"
+                exit
+                ;;
+        esac
+    done
+}
+
+bootpilot_python_path() { printf '%s\n' "$bootpilot_root:$bootpilot_root/agent:$bootpilot_root/server-stub"; }
+
+# Boards are simulated and loaders built on x86_64 only, and the loader is made of Debian's packages, so the machine must be
+# able to name a Debian mirror: Debian itself always can. A server runs wherever its own packages can be installed.
+bootpilot_check_system() { # PURPOSE
     local id='' version='' name=''
     if [ -r /etc/os-release ]; then
         # shellcheck source=/dev/null
         IFS='|' read -r id version name < <(. /etc/os-release && printf '%s|%s|%s\n' "${ID:-}" "${VERSION_ID:-}" "${PRETTY_NAME:-}")
     fi
+    if ! command -v apt-get >/dev/null; then
+        bootpilot_die "${name:-this system} has no apt-get; Bootpilot's scripts install Debian packages" "use a Debian 12 machine or container"
+        return 1
+    fi
+    [ "$1" != server ] || return 0
     if [ "$(uname -m)" != x86_64 ]; then
-        bootpilot_die "this is a $(uname -m) machine; building and simulating run on x86_64 only"
+        bootpilot_die "this is a $(uname -m) machine; building and simulating run on x86_64 only" "the boot server runs here too: scripts/bootpilot"
         return 1
     fi
     case "$id:$version" in debian:12 | debian:13) return 0 ;; esac
-    if ! command -v apt-get >/dev/null; then
-        bootpilot_die "${name:-this system} has no apt-get; Bootpilot is built on Debian 12 or 13" "use a Debian 12 machine or container"
-        return 1
-    fi
     if [ -z "${BOOTPILOT_DEBIAN_MIRROR:-}" ]; then
         bootpilot_die "${name:-this system} is not Debian 12 or 13, so its package sources cannot give the loader its packages" \
             "name a Debian mirror: BOOTPILOT_DEBIAN_MIRROR=http://MIRROR/debian $0"
@@ -114,7 +143,7 @@ bootpilot_python() {
     local lock=$bootpilot_root/scripts/requirements.lock cache version key venv started=$SECONDS
     cache=$(bootpilot_cache)
     version=$(/usr/bin/python3 -c 'import sys; print("%d.%d.%d" % sys.version_info[:3]); sys.exit(sys.version_info < (3, 11))') || {
-        bootpilot_die "/usr/bin/python3 is ${version:-missing}; Bootpilot needs 3.11 or newer" "use Debian 12 or 13"
+        bootpilot_die "/usr/bin/python3 is ${version:-missing}; Bootpilot needs 3.11 or newer" "Debian 12 and Ubuntu 24.04 have it"
         return 1
     }
     key=$({ cat -- "$lock" && printf '%s' "$version"; } | sha256sum | cut -c 1-16)
@@ -146,10 +175,11 @@ bootpilot_environment() { # PURPOSE
             return 1
             ;;
     esac
-    bootpilot_check_system || return 1
+    bootpilot_check_system "$1" || return 1
     # Debian keeps sfdisk, depmod and mkfs.fat where an ordinary user's PATH does not look.
     export PATH=$PATH:/usr/sbin:/sbin
     bootpilot_install_packages "$1" || return 1
     bootpilot_python || return 1
-    export PYTHONPATH=$bootpilot_root:$bootpilot_root/agent:$bootpilot_root/server-stub
+    PYTHONPATH=$(bootpilot_python_path)
+    export PYTHONPATH
 }

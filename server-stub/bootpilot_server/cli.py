@@ -1,15 +1,22 @@
-"""The command `bootpilot`: its arguments and their help. What the commands do is in `commands.py` and `serve_command.py`."""
+"""The command `bootpilot`: its arguments and their help. What the commands do is in `commands.py` and its neighbours.
+
+Nothing outside Python's own library is imported before a command runs: --help answers where nothing is installed yet, and no
+command pays for another's imports (Flask and gunicorn take half a second).
+"""
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from bootpilot_server import commands, node_commands
+from bootpilot_agent import __version__
 from bootpilot_server.errors import DatabaseUnavailableError, OperatorError
-from bootpilot_server.server import default_home
-from bootpilot_server.terminal import Terminal
+
+if TYPE_CHECKING:
+    from bootpilot_server.terminal import Terminal
 
 DESCRIPTION = "The Bootpilot boot server: it hears which board asks, decides what that board boots, and tells you why."
 EXAMPLES = """
@@ -36,17 +43,19 @@ a folder of two files is enough (server-stub/README.md has every key):
                        arch = "arm64"
 """
 
-Command = Callable[[argparse.Namespace, Terminal], int]
+Command = Callable[[argparse.Namespace, "Terminal"], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit status."""
     arguments = make_parser().parse_args(argv)
+    from bootpilot_server.server import default_home
+    from bootpilot_server.terminal import Terminal
+
     terminal = Terminal(as_json=arguments.json)
-    command: Command = arguments.command
     try:
         arguments.home = arguments.home or default_home(os.environ)
-        return command(arguments, terminal)
+        return find_command(arguments.command)(arguments, terminal)
     except OperatorError as error:
         terminal.error(error.message, error.hint)
         return error.exit_code
@@ -59,27 +68,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def find_command(name: str) -> Command:
+    """`module:function` of this package."""
+    module, _, function = name.partition(":")
+    return cast("Command", getattr(importlib.import_module(f"bootpilot_server.{module}"), function))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """`--home` and `--json` are understood before and after the command."""
     parser = argparse.ArgumentParser(
         prog="bootpilot", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--version", action="version", version=f"bootpilot {__version__}")
     _add_common(parser, None, as_json=False)
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(verbs)
     _add_artifact(verbs)
-    check = _verb(verbs, "check", commands.check_dir, "say what is wrong with a folder of profiles, rules and templates", SITE)
+    check = _verb(verbs, "check", "commands:check_dir", "say what is wrong with a folder of profiles and rules", SITE)
     check.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/ and rules/")
-    apply = _verb(verbs, "apply", commands.apply_dir, "make a folder the next revision, whole or not at all", SITE)
+    apply = _verb(verbs, "apply", "commands:apply_dir", "make a folder the next revision, whole or not at all", SITE)
     apply.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/ and rules/")
-    explain = _verb(verbs, "explain", node_commands.explain_node, "tell what a node would boot now, and why")
+    explain = _verb(verbs, "explain", "node_commands:explain_node", "tell what a node would boot now, and why")
     explain.add_argument("node", metavar="NODE", help="a node id, its beginning, a serial number or a MAC address")
     _add_node(verbs)
     return parser
 
 
 def _add_serve(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    serve = _verb(verbs, "serve", _serve, "answer boards and show the status page, until SIGTERM")
+    serve = _verb(verbs, "serve", "serve_command:serve", "answer boards and show the status page, until SIGTERM")
     serve.add_argument("--listen", metavar="ADDR:PORT", help="default: port 8080 of every address; port 0 takes a free one")
     serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there once the server listens")
     serve.add_argument("--allow-simulated", action="store_true", help="accept reports that say their identity is simulated")
@@ -96,26 +112,26 @@ def _add_artifact(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     text = "kernels, initrds and device trees, by digest"
     artifact = verbs.add_parser("artifact", help=text, description=_sentence(text))
     inner = artifact.add_subparsers(required=True, metavar="COMMAND")
-    add = _verb(inner, "add", commands.artifact_add, "store a file and print the lines that name it in a profile")
+    add = _verb(inner, "add", "commands:artifact_add", "store a file and print the lines that name it in a profile")
     add.add_argument("file", type=Path, metavar="FILE", help="a kernel (bzImage, Image, zImage), an initrd or a device tree")
     add.add_argument("--name", metavar="NAME", help="what people call it; the file's name if not given")
-    listing = _verb(inner, "list", commands.artifact_list, "show what is stored")
+    listing = _verb(inner, "list", "commands:artifact_list", "show what is stored")
     listing.add_argument("--verify", action="store_true", help="read every file and compare it with its digest")
 
 
 def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     node = verbs.add_parser("node", help="the boards this server knows", description=_sentence("the boards this server knows"))
     inner = node.add_subparsers(required=True, metavar="COMMAND")
-    _verb(inner, "list", node_commands.node_list, "one line for each node")
+    _verb(inner, "list", "node_commands:node_list", "one line for each node")
     which = "a node id, its beginning, a serial number or a MAC address"
-    show = _verb(inner, "show", node_commands.node_show, "one node with its last boot, events and history")
+    show = _verb(inner, "show", "node_commands:node_show", "one node with its last boot, events and history")
     show.add_argument("node", metavar="NODE", help=which)
-    approve = _verb(inner, "approve", node_commands.node_approve, "let nodes have what rules give them")
+    approve = _verb(inner, "approve", "node_commands:node_approve", "let nodes have what rules give them")
     approve.add_argument("node", nargs="+", metavar="NODE", help=which)
 
 
 def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command, text: str, more: str = ""
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: str, text: str, more: str = ""
 ) -> argparse.ArgumentParser:
     parser = verbs.add_parser(
         name, help=text, description=_sentence(text), epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -134,13 +150,6 @@ def _add_common(parser: argparse.ArgumentParser, home: object, *, as_json: objec
     text = "the server's folder; else BOOTPILOT_HOME, else ~/.local/share/bootpilot"
     parser.add_argument("--home", type=Path, default=home, metavar="DIR", help=text)
     parser.add_argument("--json", action="store_true", default=as_json, help="answer in JSON")
-
-
-def _serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    # Flask and gunicorn take half a second to import, which no other command should pay.
-    from bootpilot_server.serve_command import serve
-
-    return serve(arguments, terminal)
 
 
 def _count(text: str) -> int:
