@@ -1,5 +1,6 @@
 """Reads an operator's folder of profiles, rules and templates, once, into texts. Touches only that folder, and never writes."""
 
+import difflib
 from pathlib import Path
 
 from bootpilot_server.errors import OperatorError
@@ -8,23 +9,52 @@ from bootpilot_server.findings import Finding
 FOLDERS = ("profiles", "rules", "templates")
 MAX_FILES = 2000
 MAX_FILE_BYTES = 1 << 20
+# What stands at the top of many a repository and is never taken for a part of the site.
+PAPERS = ("readme", "license", "copying", "changelog", "makefile")
 
 
 def read_folder(root: Path) -> tuple[dict[str, str], list[Finding]]:
     """Texts by their path below `root`. What is decided afterwards is decided about these bytes. Raises OperatorError."""
     if not root.is_dir():
         raise OperatorError(f"{root}: no such folder", "it holds profiles/, rules/ and, if you like, templates/")
+    findings = _strays(root)
     if not any((root / name).is_dir() for name in FOLDERS):
-        raise OperatorError(f"{root}: none of profiles/, rules/, templates/ is in it", "name the folder above them")
+        near = next((f"{finding.file} {finding.reason}" for finding in findings if not finding.warning), "")
+        raise OperatorError(f"{root}: none of profiles/, rules/, templates/ is in it", near or "name the folder above them")
     texts: dict[str, str] = {}
-    findings: list[Finding] = []
     for path in sorted(path for name in FOLDERS for path in (root / name).rglob("*")):
-        if any(part.startswith(".") or part.endswith("~") for part in path.relative_to(root).parts) or path.is_dir():
+        if any(_is_hidden(part) for part in path.relative_to(root).parts) or path.is_dir():
             continue
         _read(path, root, texts, findings)
     if len(texts) > MAX_FILES:
         raise OperatorError(f"{root}: {len(texts)} files, at most {MAX_FILES} are taken")
     return texts, findings
+
+
+def _strays(root: Path) -> list[Finding]:
+    """What lies beside the folders that count. Whatever may have been meant for one of them is no mere warning."""
+    findings = []
+    for path in sorted(root.iterdir()):
+        is_paper = path.name.lower().startswith(PAPERS) and path.is_file()
+        if not (_is_hidden(path.name) or is_paper or (path.name in FOLDERS and path.is_dir())):
+            findings.append(_stray(path))
+    return findings
+
+
+def _stray(path: Path) -> Finding:
+    near = difflib.get_close_matches(path.name.lower(), FOLDERS, n=1, cutoff=0.75)
+    if path.name in FOLDERS:
+        return Finding(path.name, 1, "is a file; expected a folder")
+    if near:
+        return Finding(path.name, 1, f"is in no folder that counts; did you mean {near[0]}/?")
+    if path.suffix == ".toml":
+        return Finding(path.name, 1, "is in no folder that counts; rules stand in rules/, profiles in profiles/")
+    return Finding(path.name, 1, f"is in no folder that counts ({', '.join(FOLDERS)}) and is left out", warning=True)
+
+
+def _is_hidden(name: str) -> bool:
+    """Names of editors and of git."""
+    return name.startswith(".") or name.endswith("~")
 
 
 def _read(path: Path, root: Path, texts: dict[str, str], findings: list[Finding]) -> None:

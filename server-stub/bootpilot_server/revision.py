@@ -29,7 +29,6 @@ def read_revision(texts: Mapping[str, str], number: int = 0) -> tuple[Revision, 
     for name in templates:
         findings += [Finding(f"templates/{name}", line, reason) for line, reason in template_faults(name, templates)]
     findings += _tie_findings(list(rules.values()), texts)
-    findings += _strays(texts)
     return Revision(number, profiles, tuple(rules.values())), sorted(set(findings))
 
 
@@ -65,15 +64,6 @@ def _tie_findings(rules: list[Rule], texts: Mapping[str, str]) -> list[Finding]:
         reason = f"has the priority {one.priority} of rules/{one.name}.toml; a board could match both, with different plans"
         findings.append(Finding(path, line_of(key_lines(texts[path]), ("priority",)), reason))
     return findings
-
-
-def _strays(texts: Mapping[str, str]) -> list[Finding]:
-    folders = ("profiles/", "rules/", "templates/")
-    return [
-        Finding(path, 1, "is in no folder that counts (profiles, rules, templates) and is left out", warning=True)
-        for path in texts
-        if not path.startswith(folders)
-    ]
 
 
 def _name(path: str) -> str:

@@ -87,6 +87,9 @@ def test_a_fault_in_a_rule_is_told_with_its_line(bench: Bench, text: str, line: 
         (profile('\n[[file]]\npath = "etc/motd"\ncontent = ""\n'), 13, "file[0].path: expected an absolute path"),
         (profile('\n[[file]]\npath = "/etc/../motd"\ncontent = ""\n'), 13, "file[0].path: expected an absolute path"),
         (profile('\n[[file]]\npath = "/bootpilot/boot.json"\ncontent = ""\n'), 13, "belongs to the agent"),
+        (profile('\n[[file]]\npath = "/lib/systemd/system/a.service"\ncontent = ""\n'), 13, "would replace it; use /usr/lib"),
+        (profile('\n[[file]]\npath = "/bin"\ncontent = ""\n'), 13, "would replace it; use /usr/bin"),
+        (profile('\n[[file]]\npath = "/var/run/a"\ncontent = ""\n'), 13, "would replace it; use /run"),
         (profile('\n[[file]]\npath = "/a"\ncontent = ""\nmode = "888"\n'), 15, "expected octal mode bits"),
         (profile('\n[[file]]\npath = "/a"\n'), 13, "exactly one of content and template"),
         (profile('\n[[file]]\npath = "/a"\ntemplate = "none"\n'), 14, "there is no templates/none"),
@@ -126,6 +129,41 @@ def test_a_kernel_that_looks_like_none_is_a_warning_and_no_more(bench: Bench) ->
     assert applied.is_usable
 
 
+@pytest.mark.parametrize("path", ["/usr/lib/a", "/library/a", "/opt/bin/a", "/var/running"])
+def test_a_file_in_a_folder_that_is_one_in_every_payload_is_fine(bench: Bench, path: str) -> None:
+    assert findings(bench, profiles__ram_page=profile(f'\n[[file]]\npath = "{path}"\ncontent = ""\n')) == []
+
+
+@pytest.mark.parametrize(
+    ("stray", "told"),
+    [
+        ("rule/lab.toml", "rule:1: is in no folder that counts; did you mean rules/?"),
+        ("profile/web.toml", "profile:1: is in no folder that counts; did you mean profiles/?"),
+        ("Templates/motd", "Templates:1: is in no folder that counts; did you mean templates/?"),
+        ("lab.toml", "lab.toml:1: is in no folder that counts; rules stand in rules/, profiles in profiles/"),
+    ],
+)
+def test_what_is_next_to_the_folders_that_count_and_may_be_meant_is_refused(bench: Bench, stray: str, told: str) -> None:
+    path = write_site(bench.folder / "site") / stray
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("priority = 1\n")
+    applied = bench.apply()
+    assert ([str(finding) for finding in applied.findings], applied.is_usable) == ([told], False)
+
+
+def test_other_neighbours_are_named_and_no_more(bench: Bench) -> None:
+    site = write_site(bench.folder / "site")
+    (site / "notes").mkdir()
+    for name in ("README.md", "LICENSE", ".gitignore", "lab.toml~", "list.csv"):
+        (site / name).write_text("text")
+    applied = bench.apply()
+    assert [str(finding) for finding in applied.findings] == [
+        f"{name}:1: warning: is in no folder that counts (profiles, rules, templates) and is left out"
+        for name in ("list.csv", "notes")
+    ]
+    assert applied.is_usable
+
+
 def test_rules_that_no_board_can_match_together_may_share_a_priority(bench: Bench) -> None:
     assert findings(bench, rules__pc=RULE.replace("arm64", "amd64"), profiles__other=profile()) == []
 
@@ -150,7 +188,10 @@ def test_a_link_out_of_the_folder_and_a_file_that_is_not_text_are_refused(bench:
 
 
 def test_what_is_no_such_folder_is_said_with_a_hint(bench: Bench, tmp_path: Path) -> None:
-    for folder in (tmp_path / "absent", tmp_path):
+    (tmp_path / "rule").mkdir()
+    with pytest.raises(OperatorError, match="did you mean rules/"):
+        check_folder(tmp_path, bench.server.artifacts)
+    for folder in (tmp_path / "absent", bench.server.config.home):
         with pytest.raises(OperatorError) as caught:
             check_folder(folder, bench.server.artifacts)
         assert caught.value.hint
