@@ -24,6 +24,7 @@ from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build
 from bootpilot_agent.settings import Settings, merge, read_card, read_command_line
+from bootpilot_agent.silence import Silence
 
 if TYPE_CHECKING:
     from bootpilot_agent.conversation import Conversation, Conversations
@@ -49,12 +50,16 @@ class BoardEdges:
     _network_started: bool = False
     _network_left: bool = False
     _settings: Settings | None = None
+    _silence: Silence = field(init=False)
+    _fetch_deadline: Deadline = field(init=False)
     _origin: Origin = field(init=False)
     _late_import: "Worker[type[Conversations]] | None" = None
     _conversations: "Conversations | None" = None
 
     def __post_init__(self) -> None:
         self._attention = Attention(self.devices)
+        self._silence = Silence(Settings.reboot_after_h, self.chance, self.devices.clock)
+        self._fetch_deadline = Deadline.after(0)
         self._origin = Origin(None, EarlierNote(), self.build.build_id)
 
     def say(self, text: str) -> None:
@@ -81,6 +86,7 @@ class BoardEdges:
             self._settings, carried = carry_on(settings, earlier)
             if carried:
                 self.say(f"settings: {', '.join(carried)} as the loader before this one had them")
+            self._silence = Silence(self._settings.reboot_after_h, self.chance, self.devices.clock)
             watchdog = self.devices.open_watchdog(self._settings.watchdog_s)
             self._attention.watch(watchdog)
             self.say(f"watchdog: {watchdog.describe()}")
@@ -112,6 +118,7 @@ class BoardEdges:
         except NetworkError:
             self._name_driverless()
             raise
+        self._silence.heard()
         self.devices.network.use(conversation.found.way.candidate)
         self.say(f"boot server: {conversation.found.way}, named by {conversation.found.way.source}")
         return conversation
@@ -123,6 +130,8 @@ class BoardEdges:
         if not report.entropy_ready():
             self.say("waiting for the kernel's random numbers: a nonce must not be guessable")
         plan = self._attention.attend(lambda: conversation.ask_plan(board, boot))
+        self._fetch_deadline = Deadline.after(plan.fetch_deadline_s)
+        self._silence.heard()
         conversation.open_journal(journal, plan)
         if plan.boot is not None:
             self.say(f"node {plan.node_id}, plan: {plan.action} {plan.boot.profile}")
@@ -141,7 +150,7 @@ class BoardEdges:
         self._launch().check_fit(boot)
 
     def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload":
-        return self._launch().fetch_payload(conversation, plan, boot, self._origin, journal)
+        return self._launch().fetch_payload(conversation, plan, boot, self._origin, self._fetch_deadline, journal)
 
     def load_kexec(self, payload: "Payload") -> None:
         self.say(f"kexec: loading, with the command line: {payload.command_line}")
@@ -188,7 +197,9 @@ class BoardEdges:
             self._attention.release_watchdog(Watchdog.STOP, 0)
             return False
         # Once the network was left, only a fresh loader gives a state that is known to work.
-        reboot = recovery.reboot or self._network_left
+        reboot = recovery.reboot or self._network_left or self._silence.is_too_long()
+        if self._silence.is_too_long():
+            self.say(f"no boot server has answered for {self._silence.limit_h} h; a reboot cures a network adapter that hangs")
         self.say(f"{'reboot' if reboot else 'next try'} in {recovery.wait_s:.0f} s")
         self._attention.sleep(recovery.wait_s)
         if reboot:

@@ -35,11 +35,11 @@ class Launch:
         memory.check_fit(boot, self.arch, memory.read_memory(self.devices.root, self.devices.folder.parent))
 
     def fetch_payload(
-        self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, journal: Journal
+        self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, deadline: Deadline, journal: Journal
     ) -> Payload:
-        """Everything verified and laid out in memory. Raises FetchError, VerifyError, PlanError."""
+        """Everything verified and laid out in memory before the deadline. Raises FetchError, VerifyError, PlanError."""
         note = make_note(plan, conversation.found.way, conversation.settings, origin)
-        fetched = self.attention.attend(lambda: download(conversation, plan, boot, note, self.devices.folder, journal))
+        fetched = self.attention.attend(lambda: download(conversation, boot, note, self.devices.folder, deadline, journal))
         check_kernel(fetched.kernel, self.arch)
         if fetched.dtb is not None:
             check_device_tree(fetched.dtb)
@@ -57,12 +57,11 @@ class Launch:
 
 
 def download(
-    conversation: Conversation, plan: Plan, boot: BootPayload, note: BootNote, folder: Path, journal: Journal
+    conversation: Conversation, boot: BootPayload, note: BootNote, folder: Path, deadline: Deadline, journal: Journal
 ) -> Payload:
     """All artifacts of a `boot` plan. Raises FetchError, VerifyError."""
     found, console = conversation.found, conversation.console
-    deadline = Deadline.after(plan.fetch_deadline_s)
-    fetcher = Fetcher(found.transport, found.way.server, plan.token, deadline, console.say, conversation.chance)
+    fetcher = Fetcher(found.transport, found.way.server, note.token, deadline, console.say, conversation.chance)
     return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot)).fetch)
 
 

@@ -132,6 +132,12 @@ def read_watchdog(value: Raw) -> int:
     return _number(value, 0, 600, "seconds from 10 to 600, or 0 for no watchdog", least_but_zero=10)
 
 
+def read_hours(value: Raw) -> int:
+    if isinstance(value, bool | str) and str(value).lower() in FALSE_WORDS:
+        return 0
+    return _number(value, 0, 720, "hours from 1 to 720, or 0 for never")
+
+
 def read_class(value: Raw) -> str:
     text = _text(value, "1 to 200 printable ASCII characters", longest=200)
     if not re.fullmatch(r"[ -~]+", text):

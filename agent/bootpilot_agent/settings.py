@@ -35,6 +35,7 @@ class Settings:
     vlan: int | None = None
     vendor_class: str = ""
     watchdog_s: int = 60
+    reboot_after_h: int = 6
     shell: bool = False
     simulated: bool = False
 
@@ -116,6 +117,11 @@ SETTINGS = (
     Setting(
         "watchdog", "watchdog_s", kinds.read_watchdog, "60", BOTH,
         "Seconds without a sign of life after which the hardware watchdog reboots the board while the agent runs; 0: not used.",
+    ),
+    Setting(
+        "reboot_after", "reboot_after_h", kinds.read_hours, "6", BOTH,
+        "Hours without an answer from any boot server after which the board reboots, because a network adapter or USB "
+        "controller that hangs may need a reset; made up to a quarter longer by chance; 0: never.",
     ),
     Setting(
         "shell", "shell", kinds.read_flag, "false", (COMMAND_LINE,),

@@ -3,6 +3,7 @@
 import json
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from bootpilot_agent.journal import Journal
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.recover import Recovery
 from bootpilot_agent.settings import Settings
-from tests.fakes.board import Ended, FakeBoard, candidate
+from tests.fakes.board import NOTHING_BOOTED, PATIENCE_S, Ended, Ending, FakeBoard, candidate
 from tests.fakes.boot_server import NODE_ID, TOKEN, FakeBootServer, problem
 from tests.fakes.kernels import KERNELS, arm64_image, bzimage, device_tree
 from tests.fakes.scripted_server import Reply
@@ -242,6 +243,34 @@ def test_a_question_refused_as_used_is_asked_with_a_new_nonce(server: FakeBootSe
     server.on("POST", "/v1/boot", problem(409, "this nonce was used"), server.give_plan)
     board = FakeBoard(tmp_path, servers=(server.url,))
     assert board.boot().how == "kexec -e", board.console
+
+
+def test_the_time_for_fetching_counts_from_the_plan_and_not_from_the_first_byte(server: FakeBootServer, tmp_path: Path) -> None:
+    server.edits.append(lambda plan: plan.update(fetch_deadline_s=1))
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    (board.root / "sys/kernel/kexec_loaded").write_text("1\n")
+    board.run.on_unload = lambda: time.sleep(1.2)  # between plan and download
+    assert board.boot().exit_code == 71, board.console
+    assert "the plan's deadline would pass" in board.console
+    assert [request.path for request in server.requests if request.path.startswith("/artifacts/")] == []
+
+
+def test_a_board_that_no_server_answers_for_hours_reboots_and_never_while_a_person_wants_a_shell(tmp_path: Path) -> None:
+    nowhere = "http://127.0.0.1:1"
+    board = FakeBoard(tmp_path / "a", servers=(nowhere,), shell=False, card_text=b"reboot_after = 1\n")
+    assert board.boot().how == "reboot -f", board.console
+    assert 3600 <= board.clock.now_s < PATIENCE_S
+    assert "no boot server has answered for 1 h" in board.console
+    for name, card_text, shell in (("b", b"reboot_after = 0\n", False), ("c", b"", False), ("d", b"reboot_after = 1\n", True)):
+        other = FakeBoard(tmp_path / name, servers=(nowhere,), shell=shell, card_text=card_text)
+        assert other.boot() == (Ending(exit_code=66) if shell else Ending(how=NOTHING_BOOTED))
+
+
+def test_a_server_that_says_wait_for_hours_keeps_the_board_from_rebooting(server: FakeBootServer, tmp_path: Path) -> None:
+    server.on("POST", "/v1/boot", *[server.give_wait(1200)] * 5, problem(403, "not for you"), server.give_plan)
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False, card_text=b"reboot_after = 1\n")
+    assert board.boot().how == "kexec -e", board.console
+    assert board.clock.now_s > 6000
 
 
 def test_a_boot_whose_token_is_refused_starts_another(server: FakeBootServer, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_every_key_of_the_card_is_read() -> None:
         vlan = 42
         vendor_class = "rack 7"
         watchdog = 30
+        reboot_after = 12
     """
     assert from_card(text) == (
         Settings(
@@ -60,6 +61,7 @@ def test_every_key_of_the_card_is_read() -> None:
             vlan=42,
             vendor_class="rack 7",
             watchdog_s=30,
+            reboot_after_h=12,
         ),
         [],
     )
@@ -69,7 +71,7 @@ def test_every_key_of_the_command_line_is_read() -> None:
     text = (
         "bootpilot.server=http://a,http://b:81 bootpilot.card=PARTUUID=1B2C3D4E-01 bootpilot.interface=00:11:22:AA:BB:CC "
         "bootpilot.address=2001:db8::10/64 bootpilot.gateway=2001:db8::1 bootpilot.dns=2001:db8::53 bootpilot.vlan=7 "
-        "bootpilot.trust_dhcp=yes bootpilot.shell bootpilot.watchdog=off bootpilot.simulated=1 "
+        "bootpilot.trust_dhcp=yes bootpilot.shell bootpilot.watchdog=off bootpilot.reboot_after=0 bootpilot.simulated=1 "
         'bootpilot.vendor-class="rack 7"'
     )
     assert from_command_line(text) == (
@@ -85,6 +87,7 @@ def test_every_key_of_the_command_line_is_read() -> None:
             trust_dhcp=True,
             shell=True,  # a setting, no program is started
             watchdog_s=0,
+            reboot_after_h=0,
             simulated=True,
             vendor_class="rack 7",
         ),
@@ -161,6 +164,8 @@ def test_a_file_that_is_too_long_is_named_and_its_beginning_counts() -> None:
         ('interface = "a/b"', "an interface name"),
         ('interface = "more-than-fifteen-characters"', "an interface name"),
         ("watchdog = 5", "10 to 600"),
+        ("reboot_after = 1000", "hours from 1 to 720, or 0 for never"),
+        ("reboot_after = 'soon'", "hours from 1 to 720"),
         ("watchdog = -1", "10 to 600"),
         ('trust_dhcp = "perhaps"', "true or false"),
         ('vendor_class = "a\\nb"', "printable ASCII"),

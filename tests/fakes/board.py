@@ -27,6 +27,7 @@ from bootpilot_agent.settings import Settings
 
 # What a test waits for has come by then, or never will.
 PATIENCE_S = 7200.0
+NOTHING_BOOTED = f"nothing booted in {PATIENCE_S:.0f} s of the board's time"
 MEMINFO = "MemTotal:        1012345 kB\nMemFree:          800000 kB\nMemAvailable:     {available} kB\n"
 
 
@@ -68,6 +69,7 @@ class RecordingRun:
     load_error: str = ""
     jump_works: bool = True
     failing_ends: int = 0
+    on_unload: Callable[[], object] = field(default=lambda: None)
     commands: list[list[str]] = field(default_factory=list)
     loaded: Loaded | None = None
 
@@ -75,6 +77,8 @@ class RecordingRun:
         self.commands.append(list(argv))
         if list(argv[:2]) == ["kexec", "-l"]:
             return self._load(list(argv))
+        if list(argv[:2]) == ["kexec", "-u"]:
+            self.on_unload()
         if argv[0] in ("reboot", "poweroff"):
             self._end(" ".join(argv))
         if list(argv) == ["kexec", "-e"] and self.jump_works:
@@ -119,7 +123,7 @@ class LoopbackNetwork:
         self.polls += 1
         self.clock.now_s += timeout_s
         if self.clock.now_s > PATIENCE_S:
-            raise Ended(f"nothing booted in {PATIENCE_S:.0f} s of the board's time")
+            raise Ended(NOTHING_BOOTED)
         self.on_poll()
         self.now = self.later.get(self.polls, self.now)
         return self.polls in self.later
