@@ -2,7 +2,7 @@
 
 There is no udevd: devices are enumerated from /sys, and new ones are heard of on the kernel's own netlink group. One modprobe
 takes many aliases, because starting a program costs more than loading a module. /init loads what it finds while Python starts,
-and leaves a list of the aliases that it tried.
+and leaves a list of the aliases that it tried, and what modprobe complained about.
 """
 
 import fnmatch
@@ -13,12 +13,17 @@ from pathlib import Path
 
 import pyudev
 
+from bootpilot_agent.console import say
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
 
 TRIED_BY_INIT = Path("/run/bootpilot/tried-aliases")
+TROUBLE_OF_INIT = Path("/run/bootpilot/modprobe-trouble")
 MODPROBE_TIMEOUT_S = 120.0  # a USB hub or a SATA port can keep a module's init waiting
 ALIASES_PER_CALL = 500
+MOST_TROUBLE = 30  # a kernel with modules of another build complains of each of hundreds
+# A module that finds none of its hardware says ENODEV: features of other processors (cpu:* aliases), nothing to worry about.
+NO_TROUBLE = "No such device"
 
 # What booting does not need and what costs time or trouble when a driver takes it; compared with the modalias.
 DENIED = (
@@ -64,17 +69,19 @@ class Driverless:
 class Coldplug:
     """`start()` once; then `poll()` whenever `fileno()` is readable, or now and then."""
 
-    def __init__(self, tried_by_init: Path = TRIED_BY_INIT) -> None:
+    def __init__(self, tried_by_init: Path = TRIED_BY_INIT, trouble_of_init: Path = TROUBLE_OF_INIT) -> None:
         self._context = pyudev.Context()
         # Heard from before the enumeration, so that no device falls between the two.
         self._monitor = pyudev.Monitor.from_netlink(self._context, source="kernel")
         self._monitor.start()
         self._tried = _read_lines(tried_by_init)
-        self._trouble: list[str] = []
+        self._trouble_of_init = trouble_of_init
+        self._trouble: dict[str, None] = {}
 
     def start(self) -> int:
         """Load drivers for everything present; returns the number of modaliases tried, by /init or now."""
         self._load(self._present())
+        self._complain(sorted(_read_lines(self._trouble_of_init)))
         return len(self._tried)
 
     def fileno(self) -> int:
@@ -107,10 +114,6 @@ class Coldplug:
         ]
         return sorted(found, key=lambda device: (not device.kind, bool(device.reason), device.path))
 
-    def trouble(self) -> list[str]:
-        """What modprobe complained about so far, e.g. a module that does not fit this kernel."""
-        return list(self._trouble)
-
     def _present(self) -> list[str]:
         # libudev reads the uevent files and filters in C; devices without MODALIAS never reach Python.
         devices = self._context.list_devices().match_property("MODALIAS", "*")
@@ -124,10 +127,18 @@ class Coldplug:
                 # -q: an alias without a module is nothing special. -b: modprobe.d may deny modules.
                 argv = ["modprobe", "-a", "-b", "-q", "--", *fresh[start : start + ALIASES_PER_CALL]]
                 done = run(argv, timeout_s=MODPROBE_TIMEOUT_S, check=False)
-                self._trouble += [line for line in done.stderr.splitlines() if line][:20]
+                self._complain(done.stderr.splitlines())
             except CommandError as error:
-                self._trouble.append(error.message[-500:])
+                self._complain([error.message[-500:]])
         return len(fresh)
+
+    def _complain(self, lines: Iterable[str]) -> None:
+        """Say each line once, e.g. of a module that does not fit this kernel, and only so many."""
+        for line in lines:
+            if not line or NO_TROUBLE in line or line in self._trouble or len(self._trouble) > MOST_TROUBLE:
+                continue
+            self._trouble[line] = None
+            say(f"drivers: {line}" if len(self._trouble) <= MOST_TROUBLE else "drivers: more trouble of this kind is not shown")
 
 
 def wanted_aliases(aliases: Iterable[str], tried: set[str]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bootpilot_agent.drivers import ALIASES_PER_CALL, DENIED, Coldplug, wanted_aliases
+from bootpilot_agent.drivers import ALIASES_PER_CALL, DENIED, MOST_TROUBLE, Coldplug, wanted_aliases
 from tests.agent_board.own_network import in_own_network
 
 NIC = "pci:v00008086d0000100Esv00001AF4sd00001100bc02sc00i00"
@@ -38,7 +38,9 @@ def test_everything_denied_has_its_reason() -> None:
     assert all(pattern and reason for pattern, reason in DENIED)
 
 
-def test_all_devices_of_this_machine_are_tried_in_as_few_calls_as_can_be(modprobe_calls: Path) -> None:
+def test_all_devices_of_this_machine_are_tried_in_as_few_calls_as_can_be(
+    modprobe_calls: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     present = {path.read_text().strip() for path in Path("/sys/devices").rglob("modalias")}
     coldplug = Coldplug()
     count = coldplug.start()
@@ -48,7 +50,7 @@ def test_all_devices_of_this_machine_are_tried_in_as_few_calls_as_can_be(modprob
     tried = {alias for call in calls for alias in call.splitlines()[4:]}
     assert len(tried) == count
     assert tried & present
-    assert "no such thing" in coldplug.trouble()
+    assert capsys.readouterr().out.count("drivers: no such thing") == 1
     assert coldplug.start() == count
     assert modprobe_calls.read_text().count("END\n") == len(calls)  # all have been tried, so nothing is started again
 
@@ -76,8 +78,24 @@ def test_the_kernels_own_events_wake_it_and_what_needs_no_driver_is_passed_over(
     assert select.select([coldplug], [], [], 0)[0] == []
 
 
-def test_without_modprobe_it_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_modprobe_it_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    coldplug = Coldplug()
-    assert coldplug.start() > 0
-    assert "modprobe" in coldplug.trouble()[0]
+    assert Coldplug().start() > 0
+    assert "cannot be started" in capsys.readouterr().out
+
+
+def test_a_modprobe_that_complains_of_everything_is_quoted_once_and_not_at_length(
+    modprobe_calls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trouble = tmp_path / "trouble"
+    odd = [f"could not insert 'odd{number}': Exec format error" for number in range(1000)]
+    absent = "modprobe: ERROR: could not insert 'padlock_sha': No such device"
+    trouble.write_text("\n".join([absent, *odd, *odd]) + "\n")
+    coldplug = Coldplug(trouble_of_init=trouble)
+    coldplug.start()
+    coldplug.start()
+    said = capsys.readouterr().out
+    assert said.count("could not insert 'odd0'") == 1
+    assert 0 < said.count("Exec format error") <= MOST_TROUBLE
+    assert said.count("more trouble of this kind is not shown") == 1
+    assert "padlock" not in said
