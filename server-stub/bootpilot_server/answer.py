@@ -21,7 +21,7 @@ from bootpilot_server.decision import Catalogue, Decision, NodeFacts
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.identification import known_by
 from bootpilot_server.recipes import Revision
-from bootpilot_server.recognition import recognise
+from bootpilot_server.recognition import recognise, refuse_crowd
 from bootpilot_server.records import BootRecord, NodeRecord
 from bootpilot_server.rendering import RenderedFile
 from bootpilot_server.server import Server
@@ -56,11 +56,12 @@ def answer(server: Server, question: Question) -> bytes:
             if asked:
                 return _answer_again(server, boot, asked, question)
             _check_token(server, connection, boot, question)
-        node = recognise(server, connection, report, question.address, question.now)
+        node = recognise(connection, report, question.address, question.now)
         if boot and boot.node_id != node.id:
             raise ProblemError(409, "this boot_id belongs to another node; begin a new boot with a new boot_id")
         revision = server.revisions.in_force(connection)
         decision = decide_for(server, revision, node, report, question.now)
+        refuse_crowd(connection, node, decision, server.config)
         _store_files(server, decision.files)
         plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
         _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan))

@@ -5,6 +5,7 @@ So a deadline needs no timer to fire, and a server that was down over a deadline
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from bootpilot_agent.events import Event, EventName, Source
@@ -17,6 +18,7 @@ class StateKind(StrEnum):
     """One word for a list."""
 
     WAITING = "waiting"
+    SILENT = "silent"
     PLANNED = "planned"
     FETCHING = "fetching"
     LOADED = "loaded"
@@ -28,6 +30,10 @@ class StateKind(StrEnum):
     PAYLOAD_SILENT = "payload silent"
     BOARD_SILENT = "board silent"
 
+
+# A waiting board spreads its questions by chance and repeats those that are lost, so only several in a row tell something.
+MISSED_QUESTIONS = 3
+GRACE_S = 60
 
 FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.BOARD_SILENT})
 
@@ -60,8 +66,7 @@ def state_of(boot: BootRecord, now: float) -> BootState:
         return _after_jump(boot)
     plan = Fields(boot.read_plan())
     if plan.has("wait"):
-        wait = plan.child("wait")
-        return BootState(StateKind.WAITING, f"{wait.text('reason')}: {wait.text('text')}")
+        return _waiting(boot, plan.child("wait"), now)
     silence_s = plan.number("payload_up_deadline_s")
     if boot.handover_at is not None:
         return _handed_over(boot, silence_s, now)
@@ -93,6 +98,16 @@ def describe_failure(data: dict[str, Json]) -> str:
 def _storable(text: str) -> str:
     """JSON can spell half a character (a lone surrogate). News of a failure counts more than its spelling."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _waiting(boot: BootRecord, wait: Fields, now: float) -> BootState:
+    """A board that was told to wait and does not ask again was switched off or cut off. No boot has failed by that."""
+    text = f"{wait.text('reason')}: {wait.text('text')}"
+    retry_s = wait.number("retry_after_s")
+    if now <= boot.planned_at + MISSED_QUESTIONS * retry_s + GRACE_S:
+        return BootState(StateKind.WAITING, text)
+    since = datetime.fromtimestamp(boot.planned_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return BootState(StateKind.SILENT, f"has not asked since {since}, and was to ask again after {retry_s} s ({text})")
 
 
 def _after_jump(boot: BootRecord) -> BootState:

@@ -43,6 +43,11 @@ a folder of two files is enough (server-stub/README.md has every key):
                        arch = "arm64"
 """
 
+FORGET = """
+A board that asks again after that is a new one, with a new id, and waits to be approved. So is a contradiction that is still
+there: forget it once the boards that it names have been put right.
+"""
+
 Command = Callable[[argparse.Namespace, "Terminal"], int]
 
 
@@ -128,6 +133,9 @@ def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     show.add_argument("node", metavar="NODE", help=which)
     approve = _verb(inner, "approve", "node_commands:node_approve", "let nodes have what rules give them")
     approve.add_argument("node", nargs="+", metavar="NODE", help=which)
+    forget = _verb(inner, "forget", "node_commands:node_forget", "delete nodes with their boots, logs and history", FORGET)
+    forget.add_argument("node", nargs="+", metavar="NODE", help=which)
+    forget.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _verb(

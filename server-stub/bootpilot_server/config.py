@@ -10,6 +10,8 @@ from bootpilot_server.errors import OperatorError
 
 # As many boards as the largest grid in mind has, with room; a flood of invented boards ends here, not on the disk.
 MAX_WAITING_NODES = 50_000
+# The same for boards that a rule lets in: as many again, so that invented ones which a rule fits do not fill the disk either.
+MAX_ADMITTED_NODES = 100_000
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Config:
     allow_simulated: bool = False
     mirrors: tuple[str, ...] = ()
     max_waiting_nodes: int = MAX_WAITING_NODES
+    max_admitted_nodes: int = MAX_ADMITTED_NODES
 
     @property
     def database(self) -> Path:
@@ -47,7 +50,8 @@ class Config:
             home=home,
             allow_simulated=_flag(table.get("allow_simulated", False)),
             mirrors=read_mirrors(table.get("mirrors", [])),
-            max_waiting_nodes=_count(table.get("max_waiting_nodes", MAX_WAITING_NODES)),
+            max_waiting_nodes=_count("max_waiting_nodes", table.get("max_waiting_nodes", MAX_WAITING_NODES)),
+            max_admitted_nodes=_count("max_admitted_nodes", table.get("max_admitted_nodes", MAX_ADMITTED_NODES)),
         )
 
 
@@ -71,7 +75,7 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _count(value: object) -> int:
+def _count(key: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise OperatorError(f"max_waiting_nodes: expected a number from 0, got {value!r}")
+        raise OperatorError(f"{key}: expected a number from 0, got {value!r}")
     return value

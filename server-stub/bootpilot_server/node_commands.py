@@ -72,6 +72,20 @@ def node_approve(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def node_forget(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """All of the nodes or, if one is not known or the person says no, none."""
+    with opened_server(read_config(arguments.home), create=False) as server:
+        found = {node.id: node for node in (find_by_text(server, text) for text in arguments.node)}
+        told = [f"{node.id}  {one_line(node.model)}  {one_line(node.serial)}".rstrip() for node in found.values()]
+        if not arguments.yes and not terminal.confirm("\n".join(told), "forget this, with boots, logs and history?"):
+            return 1
+        with server.database.writing() as connection:
+            for node_id in found:
+                node_records.forget_node(connection, node_id)
+    terminal.tell({"forgotten": [*found]}, "\n".join(f"forgot {line}" for line in told))
+    return 0
+
+
 def explain_node(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with opened_server(read_config(arguments.home), create=False) as server:
         told = explain(server, find_by_text(server, arguments.node))

@@ -9,7 +9,7 @@ from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, best_serial,
 from bootpilot_agent.plan import Report
 from bootpilot_server.identification import KnownNode
 from bootpilot_server.records import NodeRecord, report_text
-from bootpilot_server.schema import evidence, history, nodes
+from bootpilot_server.schema import boots, evidence, history, nodes
 
 MAX_HISTORY = 500
 # Twice what one report may hold: random addresses and parts that come and go leave nothing for ever.
@@ -33,9 +33,15 @@ def count_nodes(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(nodes)).scalar_one()
 
 
-def count_waiting(connection: Connection) -> int:
-    """Nodes that nobody approved."""
+def count_unapproved(connection: Connection) -> int:
+    """Nodes that nobody approved by name, whether or not a rule lets them in."""
     return connection.execute(select(func.count()).select_from(nodes).where(nodes.c.approved_at.is_(None))).scalar_one()
+
+
+def count_admitted(connection: Connection) -> int:
+    """Those among them whose current boot was given a profile."""
+    query = select(func.count()).select_from(nodes.join(boots, boots.c.id == nodes.c.current_boot))
+    return connection.execute(query.where(nodes.c.approved_at.is_(None), boots.c.profile != "")).scalar_one()
 
 
 def search_nodes(connection: Connection, text: str, limit: int = 20) -> list[NodeRecord]:
@@ -109,6 +115,11 @@ def _forget_evidence(connection: Connection, node_id: str) -> None:
 def approve_node(connection: Connection, node_id: str, now: float) -> None:
     connection.execute(update(nodes).where(nodes.c.id == node_id).values(approved_at=now))
     add_history(connection, node_id, "approved by name", now)
+
+
+def forget_node(connection: Connection, node_id: str) -> None:
+    """The node and all that is known of it. What it was told to boot stays among the artifacts."""
+    connection.execute(nodes.delete().where(nodes.c.id == node_id))
 
 
 def set_current_boot(connection: Connection, node_id: str, boot_id: str, failures: int) -> None:

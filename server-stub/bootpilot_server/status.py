@@ -9,6 +9,7 @@ from typing import TypeVar
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import Connection
 
+from bootpilot_agent.fields import Json
 from bootpilot_server import boot_records, node_records, revision_records
 from bootpilot_server.boot_state import BootState, state_of
 from bootpilot_server.current import current_server
@@ -123,8 +124,20 @@ def _details(connection: Connection, boot: BootRecord) -> dict[str, object]:
         "events": boot_records.list_events(connection, boot.id),
         "tails": {source: _tail(boot_records.read_log_tail(connection, boot.id, source, LOG_TAIL_BYTES)) for source in sources},
         "recorded": boot_records.has_recording(connection, boot.id),
-        "plan": json.dumps(boot.read_plan(), indent=2),
+        "plan": json.dumps(_shown_plan(boot), indent=2),
     }
+
+
+def _shown_plan(boot: BootRecord) -> dict[str, Json]:
+    """The plan without what leads to its files: anybody reads these pages, and a short secret can be guessed by its digest."""
+    plan = boot.read_plan()
+    payload = plan.get("boot")
+    if isinstance(payload, dict) and isinstance(files := payload.get("files"), list):
+        shown: list[Json] = [
+            {key: value for key, value in file.items() if key in ("path", "mode")} for file in files if isinstance(file, dict)
+        ]
+        plan["boot"] = {**payload, "files": shown}
+    return plan
 
 
 def _row(node: NodeRecord, boot: BootRecord | None, now: float) -> Mapping[str, object]:

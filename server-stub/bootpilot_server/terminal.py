@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bootpilot_agent.fields import Json
+from bootpilot_server.errors import OperatorError
 from bootpilot_server.rendering import one_line
 
 
@@ -19,6 +20,13 @@ class Terminal:
         shown = json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else text
         # JSON from a board may hold half a character (a lone surrogate), which no terminal takes.
         print(shown.encode("utf-8", "replace").decode(), flush=True)
+
+    def confirm(self, what: str, question: str) -> bool:
+        """Show what would be done and ask. Raises OperatorError where nobody is there to answer."""
+        if self.as_json or not sys.stdin.isatty():
+            raise OperatorError("this must be confirmed, and there is no terminal to ask on", "--yes says that it is meant")
+        print(f"{what}\n{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def error(self, message: str, hint: str = "") -> None:
         if self.as_json:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_agent.fields import MAX_BODY_BYTES
 from bootpilot_agent.plan import Action, LastAttempt, Plan, Report
-from bootpilot_server import boot_records, node_records
+from bootpilot_server import boot_records, node_records, schema
 from bootpilot_server.answer import Question, answer
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.explain import explain, find_by_text
@@ -19,6 +20,16 @@ from tests.fakes.bench import Bench, bearer
 from tests.fakes.reports import SERIAL, again, body_of, make_report, piece, serial
 
 PROBLEM = "application/problem+json"
+PER_NODE = (
+    schema.nodes,
+    schema.evidence,
+    schema.boots,
+    schema.questions,
+    schema.events,
+    schema.log_chunks,
+    schema.recordings,
+    schema.history,
+)
 
 
 def nodes(bench: Bench) -> list[NodeRecord]:
@@ -171,6 +182,40 @@ def test_above_the_limit_new_boards_are_told_to_come_back_and_known_ones_are_ser
     refused = bench.ask(make_report(evidence=serial("10000000abcdef02")))
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "300")
     assert bench.ask(make_report()).status_code == 200
+
+
+def test_boards_that_wait_and_boards_that_a_rule_lets_in_do_not_shut_each_other_out(bench: Bench) -> None:
+    config = replace(bench.server.config, max_waiting_nodes=1, max_admitted_nodes=2)
+    bench.server = replace(bench.server, config=config)
+    bench.client.application.extensions["bootpilot"] = bench.server
+    bench.apply()
+
+    def status(number: int, arch: str) -> int:
+        return bench.ask(make_report(arch=arch, evidence=serial(f"10000000abcdef{number:02}"))).status_code
+
+    assert [status(number, "armhf") for number in (1, 2)] == [200, 429]
+    assert [status(number, "arm64") for number in (3, 4, 5)] == [200, 200, 429]
+    assert [status(number, "armhf") for number in (1, 6)] == [200, 429]
+    assert [status(number, "arm64") for number in (3, 4)] == [200, 200]
+    with bench.server.database.writing() as connection:
+        for node in node_records.list_nodes(connection, limit=10):
+            node_records.approve_node(connection, node.id, 1.0)
+    assert [status(6, "armhf"), status(5, "arm64")] == [200, 200]
+
+
+def test_a_forgotten_board_comes_back_as_a_new_one(bench: Bench) -> None:
+    bench.apply()
+    report = make_report()
+    plan = bench.plan(report)
+    bench.send_event(plan, "handover")
+    bench.send(plan, "log?offset=0", b"booting")
+    with bench.server.database.writing() as connection:
+        node_records.forget_node(connection, plan.node_id)
+    with bench.server.database.reading() as connection:
+        rows = {table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in PER_NODE}
+    assert set(rows.values()) == {0}, rows
+    assert bench.send_event(plan, "payload-up", source="payload").status_code == 401
+    assert bench.plan(again(report), plan.token).node_id != plan.node_id
 
 
 def test_a_failure_that_no_server_heard_of_is_told_with_the_next_report(bench: Bench) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bootpilot_agent.fields import Json
-from bootpilot_server.boot_state import StateKind, describe_failure, ended_badly, state_of
+from bootpilot_server.boot_state import BootState, StateKind, describe_failure, ended_badly, state_of
 from bootpilot_server.recipes import Expects
 from bootpilot_server.records import BootRecord
 
@@ -26,7 +26,6 @@ BOOT = BootRecord(
 def test_a_waiting_board_says_why() -> None:
     state = state_of(replace(BOOT, plan=json.dumps(WAIT)), 0)
     assert (state.kind, state.text) == (StateKind.WAITING, "not-approved: ask Irina")
-    assert state_of(replace(BOOT, plan=json.dumps(WAIT)), 10**9).kind is StateKind.WAITING
 
 
 @pytest.mark.parametrize(
@@ -83,3 +82,15 @@ def test_a_failure_names_stage_message_and_hint() -> None:
     assert told == "verify: sha256 differs (hint: add it again)"
     assert describe_failure({}) == "no reason given"
     assert state_of(replace(BOOT, failed_at=1.0, failure=told), 0).text == told
+
+
+def test_a_waiting_board_that_no_longer_asks_is_silent_and_has_not_failed() -> None:
+
+    waiting = replace(BOOT, plan=json.dumps(WAIT), planned_at=1000.0)
+    assert state_of(waiting, 1120.0) == BootState(StateKind.WAITING, "not-approved: ask Irina")
+    silent = state_of(waiting, 1120.1)
+    assert silent.kind is StateKind.SILENT
+    assert "has not asked since 1970-01-01 00:16:40 UTC" in silent.text
+    assert "ask Irina" in silent.text
+    assert not silent.is_failure
+    assert not ended_badly(waiting, 10**9)

@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import pty
 import pwd
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from bootpilot_server.cli import main, make_parser
 from bootpilot_server.terminal import columns
 from tests.fakes.bench import Bench
 from tests.fakes.reports import SERIAL, make_report, piece, serial
-from tests.fakes.server_process import ROOT, bootpilot
+from tests.fakes.server_process import ENVIRONMENT, ROOT, bootpilot
 from tests.fakes.site import INITRD, KERNEL, RULE, digest, write_site
 
 Output = pytest.CaptureFixture[str]
@@ -122,6 +124,30 @@ def test_approving_a_node_gives_it_what_its_rule_says(bench: Bench, capsys: Outp
     assert bench.plan().boot is not None
     capsys.readouterr()
     assert run_json(home, capsys, "node", "list")[0]["approved"] is True
+
+
+def test_a_node_is_forgotten_only_when_that_is_confirmed(bench: Bench, home: Path, capsys: Output) -> None:
+    node_id = bench.plan().node_id
+    assert bootpilot(home, "node", "forget", node_id).returncode == 1
+    assert run(home, "node", "forget", "--yes", node_id, "nobody") == 1
+    assert "--yes says that it is meant" in bootpilot(home, "node", "forget", node_id).stderr
+    assert [node["node_id"] for node in run_json(home, capsys, "node", "list")] == [node_id]
+    assert run_json(home, capsys, "node", "forget", "--yes", SERIAL) == {"forgotten": [node_id]}
+    assert run_json(home, capsys, "node", "list") == []
+
+
+@pytest.mark.parametrize(("typed", "is_kept"), [(b"n\n", True), (b"\n", True), (b"y\n", False), (b"Yes\n", False)])
+def test_at_a_terminal_the_word_of_the_person_counts(home: Path, capsys: Output, typed: bytes, is_kept: bool) -> None:
+    master, slave = pty.openpty()
+    argv = [sys.executable, "-m", "bootpilot_server", "--home", str(home), "node", "forget", SERIAL]
+    os.write(master, typed)
+    try:
+        asked = subprocess.run(argv, env=ENVIRONMENT, stdin=slave, capture_output=True, text=True, timeout=120)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert "Radxa ROCK 5B  10000000abcdef01\nforget this" in asked.stderr
+    assert (asked.returncode, len(run_json(home, capsys, "node", "list"))) == (int(is_kept), int(is_kept))
 
 
 def test_the_list_says_what_the_status_page_says(bench: Bench, home: Path, capsys: Output) -> None:

@@ -13,6 +13,7 @@ from bootpilot_agent.settings import SETTINGS
 from bootpilot_server.status import ago, shown, size
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, piece
+from tests.fakes.site import profile
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -107,6 +108,19 @@ def test_no_page_shows_a_token_or_a_nonce(bench: Bench) -> None:
         page = bench.client.get(path).text
         assert plan.token not in page
         assert report.nonce not in page
+
+
+def test_no_page_leads_to_the_content_of_a_plans_files(bench: Bench) -> None:
+    bench.apply(profiles__ram_page=profile('\n[[file]]\npath = "/etc/pin"\ncontent = "1234"\nmode = "0600"\n'))
+    plan = bench.plan()
+    assert plan.boot is not None
+    file = plan.boot.files[0].artifact
+    assert bench.client.get(file.urls[0]).data == b"1234"
+    for path in ("/", f"/nodes/{plan.node_id}", f"/boots/{plan.boot_id}"):
+        assert file.sha256 not in bench.client.get(path).text
+    page = bench.client.get(f"/boots/{plan.boot_id}").text
+    assert "/etc/pin" in page
+    assert plan.boot.kernel.sha256 in page
 
 
 def test_a_log_and_a_recording_come_as_data_that_no_browser_runs(bench: Bench) -> None:
