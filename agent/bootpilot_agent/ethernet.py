@@ -62,6 +62,12 @@ def nic_path(name: str, root: Path = Path("/")) -> str:
     return path if path.startswith("/devices/virtual/") else path.removesuffix(f"/net/{name}")
 
 
+def lasting_name(name: str, root: Path = Path("/")) -> str:
+    """By what an adapter that was unplugged is known again: its own MAC, else its place. The ports of a switch share both."""
+    nic = read_nic(name, root)
+    return nic.mac if nic.addr_assign_type == PERMANENT and nic.mac else nic.path
+
+
 def firmware_mac(name: str, root: Path = Path("/")) -> str:
     """The MAC that firmware wrote into the interface's device tree node, "" if there is none."""
     node = root / "sys/class/net" / name / "device/of_node"

@@ -53,7 +53,7 @@ class Network:
         self._events = EventFolder(state)
         self._news = _open_netlink()
         self._ports: dict[str, Port] = {}
-        self._started = 0
+        self._indexes: dict[str, list[int]] = {}  # of all adapters that were ever here
         self._shared: Surroundings | None = None
         self._chosen: Candidate | None = None
         self._candidates: tuple[Candidate, ...] = ()
@@ -113,7 +113,6 @@ class Network:
         for port in self._ports.values():
             port.down()
         self._ports.clear()
-        self._started = 0
         self._shared = None
         self._candidates = ()
         self._chosen = None
@@ -132,9 +131,18 @@ class Network:
             self._ports.pop(name).drop()
         for name in present:
             if name not in self._ports:
-                self._ports[name] = Port(name, self._started, self._shared)
-                self._started += 1
+                self._ports[name] = Port(name, self._index_of(name), self._shared)
                 self._ports[name].start()
+
+    def _index_of(self, name: str) -> int:
+        """The number of an adapter; one that was unplugged and comes back has the number, and so the client-id, from before."""
+        taken = {port.index for port in self._ports.values()}
+        known = self._indexes.setdefault(ethernet.lasting_name(name, self._root), [])
+        free = [index for index in known if index not in taken]
+        if not free:
+            free = [sum(map(len, self._indexes.values()))]
+            known += free
+        return free[0]
 
     def _is_wanted(self, name: str) -> bool:
         wanted = self._shared.settings.interface if self._shared else ""

@@ -47,6 +47,23 @@ def test_an_interface_that_goes_takes_its_lease_with_it() -> None:
 
 
 @in_own_network
+def test_an_adapter_that_comes_back_has_the_client_id_from_before() -> None:
+    lan = Lan("lan", "10.1.0.1/24")
+    lan.serve_dhcp("10.1.0.50,10.1.0.59")
+    ports = {name: lan.plug(name) for name in ("usb0", "usb1")}
+    network = start()
+    before = {name: wait_for(network, on(name)).lease for name in ports}
+    for name in ("usb0", "usb1"):
+        lan.ip("link", "del", ports[name])
+    wait_until(network, lambda: network.candidates() == ())
+    for name in ("usb1", "usb0"):
+        lan.plug(name)
+        assert wait_for(network, on(name)).lease == before[name]
+    lan.plug("usb2")
+    assert wait_for(network, on("usb2")).lease.client_id == before["usb0"].client_id + b"-2".hex()
+
+
+@in_own_network
 def test_two_interfaces_on_one_network_have_a_lease_each_and_both_work() -> None:
     lan = Lan("lan", "10.1.0.1/24")
     lan.plug("eth0")
