@@ -8,6 +8,8 @@ bootpilot-agent --self-test  is everything here that a boot needs? Exit code 0 o
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bootpilot_agent import __version__
@@ -65,16 +67,24 @@ def boot_this_board() -> int:
     return keep_booting(BoardEdges(devices, build))
 
 
-def prepare_process(build: Build) -> None:
-    """Never the first to die when memory is short, and a clock that is at least not before this agent was built.
-
-    -999 and not -1000: children inherit it, and kexec, which is bigger, must be the one that the kernel picks.
-    """
+def prepare_process(
+    build: Build, root: Path = Path("/"), set_clock: Callable[[int, float], object] = time.clock_settime
+) -> None:
+    """Never the first to die when memory is short, and a clock that is at least not before this agent was built."""
     ignore_stop_characters(1)
-    try:
-        Path("/proc/self/oom_score_adj").write_text("-999")
+    with _failure_said():
+        # Not -1000: children inherit it, and kexec, which is bigger, must be the one that the kernel picks.
+        (root / "proc/self/oom_score_adj").write_text("-999")
+    with _failure_said():
+        # A board without a battery starts in 1970, before every certificate.
         if time.time() < build.built_unix_s:
-            time.clock_settime(time.CLOCK_REALTIME, build.built_unix_s)
+            set_clock(time.CLOCK_REALTIME, build.built_unix_s)
+
+
+@contextmanager
+def _failure_said() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         CONSOLE.say(f"agent: {error}")
 

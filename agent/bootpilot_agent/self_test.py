@@ -50,9 +50,18 @@ def _ask_netifaces() -> str:
 
 
 def _free_terminal() -> str:
+    import termios
+
     from bootpilot_agent.console import ignore_stop_characters
 
-    ignore_stop_characters(1)
+    try:
+        before = termios.tcgetattr(1)
+    except termios.error:
+        return "output is no terminal"
+    try:
+        ignore_stop_characters(1)
+    finally:
+        termios.tcsetattr(1, termios.TCSANOW, before)
     return "output that is a terminal is not stopped by Ctrl-S"
 
 

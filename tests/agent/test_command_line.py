@@ -1,15 +1,26 @@
 """The agent's own command line, run as a program."""
 
+import os
+import select
 import subprocess
 import sys
+import termios
+import time
+from pathlib import Path
 
 from bootpilot_agent import __version__
+from bootpilot_agent.__main__ import prepare_process
+from bootpilot_agent.report import Build
+
+
+def agent_argv() -> list[str]:
+    code = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); from bootpilot_agent.__main__ import main; sys.exit(main())"
+    path = ":".join(entry for entry in sys.path if entry)
+    return [sys.executable, "-c", code, path]
 
 
 def run_agent(*words: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); from bootpilot_agent.__main__ import main; sys.exit(main())"
-    path = ":".join(entry for entry in sys.path if entry)
-    return subprocess.run([sys.executable, "-c", code, path, *words], capture_output=True, text=True, timeout=60)
+    return subprocess.run([*agent_argv(), *words], capture_output=True, text=True, timeout=60)
 
 
 def test_it_says_its_version() -> None:
@@ -21,6 +32,29 @@ def test_it_finds_everything_that_a_boot_needs() -> None:
     done = run_agent("--self-test")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("ok\n")
+
+
+def test_the_self_test_leaves_the_terminal_of_a_person_as_it_is() -> None:
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    assert before[0] & termios.IXON
+    with subprocess.Popen([*agent_argv(), "--self-test"], stdout=theirs, stderr=subprocess.PIPE) as agent:
+        said = b""
+        while b"\nok" not in said and b"checks failed" not in said:
+            assert select.select([ours], [], [], 60)[0], said
+            said += os.read(ours, 65536)
+        assert agent.wait(60) == 0, said
+    assert b"terminal: output that is a terminal is not stopped by Ctrl-S" in said
+    assert termios.tcgetattr(theirs) == before
+
+
+def test_an_agent_that_may_not_spare_itself_sets_its_clock_all_the_same(tmp_path: Path) -> None:
+    later = int(time.time()) + 10**6
+    clock: list[tuple[int, float]] = []
+    prepare_process(Build("amd64", "0", "", later), tmp_path, lambda which, unix_s: clock.append((which, unix_s)))
+    assert clock == [(time.CLOCK_REALTIME, later)]
+    prepare_process(Build("amd64", "0", "", 1), tmp_path, lambda which, unix_s: clock.append((which, unix_s)))
+    assert len(clock) == 1
 
 
 def test_a_wrong_word_shows_the_usage() -> None:

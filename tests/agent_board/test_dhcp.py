@@ -1,5 +1,7 @@
 """What a DHCP server may say, and what becomes of it."""
 
+import os
+import select
 import subprocess
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootpilot_agent.dhcp import MAX_DUMP_BYTES, DhcpError, DhcpOffer, parse_event, parse_offer
+from bootpilot_agent.dhcp_client import EventFolder
 
 HOOK = Path(__file__).parents[2] / "initramfs/overlay/usr/lib/bootpilot/udhcpc"
 URL = "http://10.1.0.1:8080"
@@ -188,3 +191,26 @@ def test_the_hook_hands_over_every_byte_and_runs_none_of_it(shell: list[str], tm
     assert (tmp_path / "wake").read_text() == "x"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["eth0", "wake"]
     assert (tmp_path / "eth0").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("shell", [["busybox", "sh"], ["sh"]], ids=["busybox", "sh"])
+def test_an_agent_that_does_not_read_holds_no_hook_up_for_ever(shell: list[str], tmp_path: Path) -> None:
+    events = EventFolder(tmp_path)
+    wake = os.open(tmp_path / "wake", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        while os.write(wake, b"x" * 4096):
+            pass
+    except BlockingIOError:
+        pass
+    (tmp_path / "eth0").write_bytes(b"event=deconfig\0")
+    environment = {**os.environ, "interface": "eth0", "BOOTPILOT_DHCP_DIR": str(tmp_path)}
+    subprocess.run([*shell, str(HOOK), "renew"], env=environment, check=False, timeout=60)
+    dump = events.take("eth0")
+    assert dump is not None
+    assert dump.startswith(b"event=renew\0")
+    # As soon as it reads again it is woken by the next event.
+    events.drain()
+    subprocess.run([*shell, str(HOOK), "renew"], env=environment, check=True, timeout=60)
+    assert select.select([events], [], [], 0)[0] == [events]
+    os.close(wake)
+    events.close()
