@@ -71,6 +71,18 @@ class ArtifactStore:
         # Unbuffered: whoever sends it by descriptor must find the position where reading left it.
         return os.fdopen(descriptor, "rb", buffering=0)
 
+    def stored_at(self, sha256: str) -> float:
+        """When it was added, or added again, in Unix seconds."""
+        with self.open(sha256) as file:
+            return os.fstat(file.fileno()).st_mtime
+
+    def remove(self, sha256: str) -> None:
+        """A download that has begun goes on: its file stays until it is closed. Raises HomeError."""
+        try:
+            (self.folder / sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise HomeError(f"{self.folder / sha256}: {error.strerror}", "may this user write there?") from error
+
     def digests(self) -> list[str]:
         """Everything that is there, in order."""
         if not self.folder.is_dir():

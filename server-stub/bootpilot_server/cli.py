@@ -43,6 +43,10 @@ a folder of two files is enough (server-stub/README.md has every key):
                        arch = "arm64"
 """
 
+PRUNE = """
+kept is what the revision in force names, what plans of the last 7 days name, and what was added in the last 7 days
+"""
+
 FORGET = """
 A board that asks again after that is a new one, with a new id, and waits to be approved. So is a contradiction that is still
 there: forget it once the boards that it names have been put right.
@@ -120,6 +124,10 @@ def _add_artifact(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add = _verb(inner, "add", "commands:artifact_add", "store a file and print the lines that name it in a profile")
     add.add_argument("file", type=Path, metavar="FILE", help="a kernel (bzImage, Image, zImage), an initrd or a device tree")
     add.add_argument("--name", metavar="NAME", help="what people call it; the file's name if not given")
+    remove = _verb(inner, "rm", "commands:artifact_rm", "delete artifacts that no profile in force and no recent plan names")
+    remove.add_argument("digest", nargs="+", metavar="DIGEST", help="a digest, or 8 or more of its first characters")
+    prune = _verb(inner, "prune", "commands:artifact_prune", "show what nobody needs any more; with --yes, delete it", PRUNE)
+    prune.add_argument("--yes", action="store_true", help="delete what would be shown")
     listing = _verb(inner, "list", "commands:artifact_list", "show what is stored")
     listing.add_argument("--verify", action="store_true", help="read every file and compare it with its digest")
 

@@ -1,9 +1,10 @@
 """`bootpilot artifact ...`, `check` and `apply`: what an operator puts into the server."""
 
 import argparse
+import time
 
 from bootpilot_agent.fields import Json
-from bootpilot_server import artifact_import, check
+from bootpilot_server import artifact_import, artifact_pruning, check
 from bootpilot_server.artifacts import ArtifactStore
 from bootpilot_server.server import opened_server, read_config
 from bootpilot_server.terminal import Terminal, columns
@@ -37,6 +38,26 @@ def artifact_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if broken:
         terminal.error(f"{len(broken)} artifacts are not what their names say", "add the files again: that repairs them")
     return 1 if broken else 0
+
+
+def artifact_rm(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """All of them or, if one is still needed, none."""
+    with opened_server(read_config(arguments.home), create=False) as server:
+        removed = artifact_pruning.remove_named(server, arguments.digest, time.time())
+    terminal.tell({"removed": [*removed]}, "\n".join(f"removed {sha256}" for sha256 in removed))
+    return 0
+
+
+def artifact_prune(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server:
+        found = artifact_pruning.prune(server, time.time(), remove=arguments.yes)
+    data: list[Json] = [{"sha256": item.sha256, "size": item.size_bytes, "name": item.name} for item in found]
+    total = f"{len(found)} artifacts, {sum(item.size_bytes for item in found)} bytes"
+    told = f"removed: {total}" if arguments.yes else f"would be removed: {total}" + ("; --yes removes them" if found else "")
+    rows = [[item.sha256, str(item.size_bytes), item.name or "-"] for item in found]
+    table = columns(("SHA256", "SIZE", "NAME"), rows) + "\n" if found else ""
+    terminal.tell({"removed": arguments.yes, "artifacts": data}, table + told)
+    return 0
 
 
 def check_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:

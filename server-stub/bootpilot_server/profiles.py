@@ -4,24 +4,12 @@ import re
 from collections.abc import Mapping
 
 from bootpilot_agent.fields import FieldError
-from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line
+from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line, check_unlinked
 from bootpilot_server.findings import Table
 from bootpilot_server.recipes import ArtifactRef, Expects, FileRecipe, Profile, Template
 
 # As the agent accepts them (bootpilot_agent.plan.PayloadFile).
 FILE_PATH_PATTERN = r"(/(?!\.{1,2}(/|$))[^/\x00-\x1f\x7f]+)+"
-# Symbolic links in the root of Debian and of most others (file-hierarchy(7)). The archive that brings the files to the payload
-# holds the folders above them too, and a folder there takes the place of a link (init/initramfs.c, clean_path).
-LINKED_FOLDERS = {
-    "/bin": "/usr/bin",
-    "/sbin": "/usr/sbin",
-    "/lib": "/usr/lib",
-    "/lib32": "/usr/lib32",
-    "/lib64": "/usr/lib64",
-    "/libx32": "/usr/libx32",
-    "/var/run": "/run",
-    "/var/lock": "/run/lock",
-}
 FILE_MODE_PATTERN = r"0?[0-7]{3,4}"
 MAX_DEADLINE_S = 7 * 86400
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
@@ -95,9 +83,10 @@ def _file(table: Table, templates: Mapping[str, str]) -> FileRecipe:
     path = table.text("path", pattern=FILE_PATH_PATTERN, expected="an absolute path without . and .. parts")
     if path.startswith("/bootpilot/"):
         table.fault("path", "/bootpilot/ belongs to the agent; choose another folder")
-    for link, target in LINKED_FOLDERS.items():
-        if f"{path}/".startswith(f"{link}/"):
-            table.fault("path", f"{link} is a link to {target} in most payloads, and this would replace it; use {target}")
+    try:
+        check_unlinked("path", path)
+    except FieldError as error:
+        table.fault("path", str(error).partition(": ")[2])
     mode = table.text("mode", "0644", pattern=FILE_MODE_PATTERN, expected='octal mode bits as text, such as "0600"')
     if table.has("content") == table.has("template"):
         table.fault("path", "expected exactly one of content and template beside it")
