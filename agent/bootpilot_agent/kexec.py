@@ -74,6 +74,11 @@ REFUSALS = (
         "the image is not signed by a key that this kernel trusts",
         "boot a signed kernel",
     ),
+    Refusal(
+        "setup_2nd_dtb failed",
+        "kexec does not take this device tree",
+        "on arm64 it may have no kaslr-seed but 0 in /chosen; a plan's tree that was dumped from QEMU or U-Boot has another",
+    ),
 )
 
 

@@ -385,6 +385,7 @@ def test_after_a_failed_download_the_next_try_gets_there(server: FakeBootServer,
         ("kexec_load failed: Cannot allocate memory", "ENOMEM", "smaller"),
         ("Could not find a free area of memory of 0x1000 bytes", "EADDRNOTAVAIL", "smaller"),
         ("kexec_load failed: Function not implemented", "ENOSYS", "CONFIG_KEXEC"),
+        ("kexec: setup_2nd_dtb failed.\nkexec: load failed.\nCannot load /payload/kernel", "device tree", "kaslr-seed"),
         ("something new", "something new", ""),
     ],
 )
