@@ -9,7 +9,9 @@ handler=$1 root=$2 work=$3 probe=$4
 shift 4
 
 mount -t proc proc "$root/proc" 2>/dev/null || mount --rbind /proc "$root/proc"
-mount -t tmpfs tmpfs "$root/dev"
+# Not the usual mode 1777: there nobody may open another's file with O_CREAT (fs/namei.c, may_create_in_sticky), and the
+# machine's /dev/null belongs to none of this namespace's users.
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 : >"$root/dev/null"
 mount --bind /dev/null "$root/dev/null"
 mount -t tmpfs tmpfs "$root/tmp"

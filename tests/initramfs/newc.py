@@ -49,6 +49,7 @@ def unpack_tree(image: Path, folder: Path) -> Path:
         path = folder / entry.name
         if stat.S_ISDIR(entry.mode):
             path.mkdir(exist_ok=True)
+            path.chmod(stat.S_IMODE(entry.mode))
         elif stat.S_ISLNK(entry.mode):
             path.symlink_to(entry.content.decode())
         elif stat.S_ISREG(entry.mode):
