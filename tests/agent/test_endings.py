@@ -1,7 +1,7 @@
 """Reboot and power off: with real programs that fail or hang, and in whole boots."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +13,6 @@ from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import Completed, run
 from tests.fakes.board import FakeBoard
 from tests.fakes.boot_server import FakeBootServer
-
-
-@pytest.fixture
-def server() -> Iterator[FakeBootServer]:
-    with FakeBootServer() as running:
-        yield running
 
 
 def devices_with(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Devices:
