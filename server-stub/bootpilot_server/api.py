@@ -57,13 +57,15 @@ def events(boot_id: str) -> Response:
 @api.post("/boots/<boot_id>/log")
 def append_log(boot_id: str) -> Response:
     body, source, offset = _body(MAX_LOG_BYTES), _source(), _offset()
-    return _within_boot(boot_id, lambda connection, boot, now: take_log(connection, boot, source, offset, body))
+    kept = current_server().log_retention
+    return _within_boot(boot_id, lambda connection, boot, now: take_log(connection, boot, source, offset, body, kept))
 
 
 @api.put("/boots/<boot_id>/recording")
 def put_recording(boot_id: str) -> Response:
     body = _body(MAX_RECORDING_BYTES)
-    return _within_boot(boot_id, lambda connection, boot, now: take_recording(connection, boot, body, now))
+    kept = current_server().log_retention
+    return _within_boot(boot_id, lambda connection, boot, now: take_recording(connection, boot, body, now, kept))
 
 
 @api.post("/boots/<boot_id>/done")

@@ -7,6 +7,7 @@ from bootpilot_agent.fields import Fields, Json
 from bootpilot_agent.plan import UUID_PATTERN
 from bootpilot_server import boot_records, node_records
 from bootpilot_server.errors import ProblemError
+from bootpilot_server.log_retention import LogRetention
 from bootpilot_server.records import BootRecord
 
 MAX_LOG_BYTES = 4 << 20
@@ -24,7 +25,9 @@ def take_events(connection: Connection, boot: BootRecord, body: bytes, now: floa
     return {"version": 1, "received": len(new), "stored": stored}
 
 
-def take_log(connection: Connection, boot: BootRecord, source: Source, offset: int, data: bytes) -> dict[str, Json]:
+def take_log(
+    connection: Connection, boot: BootRecord, source: Source, offset: int, data: bytes, retention: LogRetention
+) -> dict[str, Json]:
     """Append what is new of `data`, which begins at `offset` of the sender's log. Raises ProblemError 409 at a gap."""
     have = boot_records.log_bytes(connection, boot.id, source)
     if offset > have and have < MAX_LOG_BYTES:
@@ -36,12 +39,16 @@ def take_log(connection: Connection, boot: BootRecord, source: Source, offset: i
         kept += CUT_MARKER
     if kept:
         boot_records.add_log(connection, boot.id, source, have, kept)
+        retention.trim(connection, boot, len(kept))
     return {"version": 1, "offset": max(have, offset + len(data)), "cut": have + len(kept) > MAX_LOG_BYTES}
 
 
-def take_recording(connection: Connection, boot: BootRecord, data: bytes, now: float) -> dict[str, Json]:
+def take_recording(
+    connection: Connection, boot: BootRecord, data: bytes, now: float, retention: LogRetention
+) -> dict[str, Json]:
     """The last one counts."""
     boot_records.save_recording(connection, boot.id, data, now)
+    retention.trim(connection, boot, len(data))
     return {"version": 1, "bytes": len(data)}
 
 

@@ -13,6 +13,9 @@ MAX_WAITING_NODES = 50_000
 # The same for boards that a rule lets in: as many again, so that invented ones which a rule fits do not fill the disk either.
 MAX_ADMITTED_NODES = 100_000
 
+# A log of an ordinary boot is some 50 KiB: the last four boots of each of 20 000 boards.
+MAX_LOGS_MIB = 4096
+
 
 @dataclass(frozen=True)
 class Config:
@@ -23,6 +26,7 @@ class Config:
     mirrors: tuple[str, ...] = ()
     max_waiting_nodes: int = MAX_WAITING_NODES
     max_admitted_nodes: int = MAX_ADMITTED_NODES
+    max_logs_mib: int = MAX_LOGS_MIB
 
     @property
     def database(self) -> Path:
@@ -52,6 +56,7 @@ class Config:
             mirrors=read_mirrors(table.get("mirrors", [])),
             max_waiting_nodes=_count("max_waiting_nodes", table.get("max_waiting_nodes", MAX_WAITING_NODES)),
             max_admitted_nodes=_count("max_admitted_nodes", table.get("max_admitted_nodes", MAX_ADMITTED_NODES)),
+            max_logs_mib=_count("max_logs_mib", table.get("max_logs_mib", MAX_LOGS_MIB)),
         )
 
 

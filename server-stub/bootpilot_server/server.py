@@ -11,6 +11,7 @@ from bootpilot_server.artifacts import ArtifactStore
 from bootpilot_server.config import Config
 from bootpilot_server.database import Database, open_database
 from bootpilot_server.errors import HomeError
+from bootpilot_server.log_retention import LogRetention
 from bootpilot_server.revision_records import RevisionCache
 from bootpilot_server.secret_key import load_secret_key
 
@@ -25,6 +26,7 @@ class Server:
     secret_key: bytes = field(repr=False)
     revisions: RevisionCache
     downloads: threading.BoundedSemaphore
+    log_retention: LogRetention
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
@@ -67,4 +69,5 @@ def open_server(config: Config, *, create: bool, downloads: int = 24) -> Server:
         secret_key=load_secret_key(config.secret_key, Path(shared) if shared else None),
         revisions=RevisionCache(),
         downloads=threading.BoundedSemaphore(downloads),
+        log_retention=LogRetention(config.max_logs_mib << 20),
     )

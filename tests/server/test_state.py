@@ -135,6 +135,7 @@ def test_settings_are_read_and_a_wrong_one_is_named(tmp_path: Path) -> None:
         ("mirrors = ['/x']", "an absolute URL"),
         ("allow_simulated = 1", "allow_simulated: expected true or false"),
         ("max_waiting_nodes = -1", "max_waiting_nodes: expected"),
+        ("max_logs_mib = 1.5", "max_logs_mib: expected"),
         ("max_admitted_nodes = true", "max_admitted_nodes: expected"),
         ("mirror = []", "unknown key mirror"),
         ("= 1", "server.toml: Invalid"),
