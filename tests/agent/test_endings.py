@@ -1,6 +1,8 @@
 """Reboot and power off: with real programs that fail or hang, and in whole boots."""
 
 import os
+import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,8 @@ from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import Completed, run
 from tests.fakes.board import FakeBoard
 from tests.fakes.boot_server import FakeBootServer
+
+INIT = Path(__file__).parents[2] / "initramfs/overlay/init"
 
 
 def devices_with(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Devices:
@@ -77,3 +81,22 @@ def test_a_board_that_powers_off_is_not_woken_by_its_watchdog(server: FakeBootSe
     board = FakeBoard(tmp_path, servers=(server.url,))
     assert board.boot().how == "poweroff -f"
     assert board.watchdog.calls[-1] == "stop"
+
+
+def test_the_loaders_own_reboot_goes_on_where_the_program_never_comes_back(tmp_path: Path) -> None:
+    found = re.search(r"^reboot_for_ever\(\) \{\n.*?^\}\n", INIT.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    programs = {
+        "reboot": f"while [ ! -e {tmp_path}/over ]; do /bin/sleep 0.1; done",
+        # Waits cost nothing here, and after the fourth the loop has been seen often enough.
+        "sleep": f'echo "$1" >>{tmp_path}/waits; [ "$(/usr/bin/wc -l <{tmp_path}/waits)" -lt 4 ] || kill "$PPID"',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    trigger = tmp_path / "sysrq-trigger"
+    script = 'say() { echo "$*"; }\n' + found[0].replace("/proc/sysrq-trigger", str(trigger)) + "reboot_for_ever"
+    subprocess.run(["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, stdout=subprocess.DEVNULL, timeout=60, check=False)
+    (tmp_path / "over").touch()
+    assert trigger.read_text() == "b\n"
+    assert (tmp_path / "waits").read_text().split() == ["30", "30", "60", "30"]
