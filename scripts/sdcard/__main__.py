@@ -8,7 +8,8 @@ from pathlib import Path
 from bootpilot_agent.errors import AgentError
 from initramfs.build import BuildOptions, build_loader
 from initramfs.errors import BuildError
-from scripts.sdcard.boards import BOARDS, MIB
+from scripts.sdcard.board import MIB
+from scripts.sdcard.boards import BOARDS
 from scripts.sdcard.build import CardOptions, LoaderFiles, build_card
 from scripts.sdcard.errors import CardError
 
@@ -20,7 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         card = CardOptions(_settings(options.server, options.set), tuple(options.argument), options.size_mib * MIB)
         loader = build_loader(board.arch, BuildOptions())
-        layout = build_card(board, LoaderFiles(loader.kernel, loader.initramfs, loader.dtbs), card, options.output)
+        layout = build_card(
+            board,
+            LoaderFiles(loader.kernel, loader.initramfs, loader.dtbs, loader.build_id, loader.kernel_version),
+            card,
+            options.output,
+        )
     except (AgentError, BuildError, CardError) as error:
         print(f"build-sdcard: {error}", file=sys.stderr)
         return 1

@@ -3,34 +3,39 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_agent.run import run
-from scripts.sdcard.boards import Board, FirmwarePiece
+from scripts.sdcard.board import Board, FirmwarePiece
 from scripts.sdcard.errors import CardError
 from scripts.sdcard.fat import CardFile, read_fat_sha256, write_fat
+from scripts.sdcard.firmware import firmware_files
 from scripts.sdcard.layout import Layout, plan_layout, sfdisk_script
-from scripts.sdcard.texts import (
-    DTB_FOLDER,
-    EXTLINUX_PATH,
-    INITRAMFS_PATH,
-    KERNEL_PATH,
-    SETTINGS_PATH,
-    extlinux_conf,
-    settings_text,
-)
+from scripts.sdcard.manifest import MANIFEST_PATH, CardManifest
+from scripts.sdcard.menus import INITRAMFS_PATH, KERNEL_PATH, loader_command_line, menu_files, tree_path
+from scripts.sdcard.rom_rules import check_firmware
+from scripts.sdcard.texts import README_PATH, SETTINGS_PATH, SettingValue, readme_text, settings_text
 
 TIMEOUT_S = 60.0
+# An initramfs may be several archives one after another, each at a multiple of four bytes (Documentation/driver-api/early-
+# userspace/buffer-format.rst).
+ARCHIVE_ALIGNMENT = 4
 
 
 @dataclass(frozen=True)
 class CardOptions:
-    """What one card says besides its board. `settings` become bootpilot.txt, `arguments` go on the loader's command line."""
+    """What one card says besides its board. `settings` become bootpilot.txt, `arguments` go on the loader's command line.
 
-    settings: dict[str, str | list[str] | int | bool] = field(default_factory=dict)
+    `fdt` names the device tree to take where the firmware would choose; `extra_initrds` are archives behind the initramfs.
+    """
+
+    settings: Mapping[str, SettingValue] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     card_bytes: int = 0
+    fdt: str = ""
+    extra_initrds: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,35 +45,43 @@ class LoaderFiles:
     kernel: Path
     initramfs: Path
     dtbs: Path | None = None
+    build_id: str = ""
+    kernel_version: str = ""
 
 
-def build_card(board: Board, loader: LoaderFiles, options: CardOptions, image: Path) -> Layout:
+def build_card(
+    board: Board, loader: LoaderFiles, options: CardOptions, image: Path, firmware: Mapping[str, Path] | None = None
+) -> Layout:
     """Write the card image for `board` to `image`; the same inputs give the same bytes.
 
+    `firmware` has the board's firmware files by name; without it they come from Debian or the cache.
+
     Raises:
+        BuildError: Debian's firmware cannot be had, or U-Boot cannot be built.
         CardError: something is missing, overlaps or does not fit, or what was read back differs from what was written.
         CommandError: sfdisk or mtools failed.
     """
-    firmware = {piece.path: _read_firmware(board, piece) for piece in board.firmware}
-    loader_files = _loader_files(board, loader)
-    settings = CardFile(SETTINGS_PATH, settings_text(options.settings).encode())
-    disk_id = _disk_id(board, (*loader_files, settings), options)
-    content_bytes = sum(file.size_bytes() for file in loader_files)
-    sizes = {path: len(content) for path, content in firmware.items()}
-    layout = plan_layout(board, sizes, content_bytes, disk_id, options.card_bytes)
-    menu = CardFile(EXTLINUX_PATH, extlinux_conf(board, layout.partuuid, options.arguments).encode())
-    files = (menu, settings, *loader_files)
+    pieces = _read_firmware(board, firmware if firmware is not None else firmware_files(board))
+    files = _fixed_files(board, loader, options, pieces)
+    build_id = _build_id(board, options, files, pieces)
+    sizes = {name: len(content) for name, content in pieces.items()}
+    content_bytes = sum(file.size_bytes() for file in files)
+    layout = plan_layout(board, sizes, content_bytes, int(build_id[:8], 16) or 1, options.card_bytes)
+    command_line = loader_command_line(board, layout.partuuid, options.arguments)
+    menu = [CardFile(path, content) for path, content in menu_files(board, command_line, options.fdt).items()]
+    manifest = CardManifest.of(board, build_id, loader.build_id, loader.kernel_version, layout, [*files, *menu], pieces)
+    files = (*files, *menu, CardFile(MANIFEST_PATH, manifest.to_json()))
 
     image.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{image.name}-", dir=image.parent) as folder:
         unfinished = Path(folder) / "card.img"
-        _write_image(unfinished, board, firmware, layout, files)
+        _write_image(unfinished, board, pieces, layout, files)
         _verify_image(unfinished, layout, files)
         unfinished.replace(image)
     return layout
 
 
-def _write_image(path: Path, board: Board, firmware: dict[str, bytes], layout: Layout, files: tuple[CardFile, ...]) -> None:
+def _write_image(path: Path, board: Board, pieces: dict[str, bytes], layout: Layout, files: tuple[CardFile, ...]) -> None:
     with path.open("wb") as stream:
         os.truncate(stream.fileno(), layout.card_bytes)
     script = path.with_suffix(".sfdisk")
@@ -78,8 +91,9 @@ def _write_image(path: Path, board: Board, firmware: dict[str, bytes], layout: L
     write_fat(path, layout, files)
     with path.open("r+b") as stream:
         for piece in board.firmware:
-            stream.seek(piece.offset_bytes)
-            stream.write(firmware[piece.path])
+            if piece.offset_bytes is not None:
+                stream.seek(piece.offset_bytes)
+                stream.write(pieces[piece.name])
 
 
 def _verify_image(path: Path, layout: Layout, files: tuple[CardFile, ...]) -> None:
@@ -91,28 +105,50 @@ def _verify_image(path: Path, layout: Layout, files: tuple[CardFile, ...]) -> No
             )
 
 
-def _loader_files(board: Board, loader: LoaderFiles) -> tuple[CardFile, ...]:
-    trees = [_dtb(board, loader, name) for name in board.dtbs]
-    return (CardFile(KERNEL_PATH, loader.kernel), CardFile(INITRAMFS_PATH, loader.initramfs), *trees)
+def _fixed_files(board: Board, loader: LoaderFiles, options: CardOptions, pieces: dict[str, bytes]) -> tuple[CardFile, ...]:
+    """What does not depend on where the partition lies. Firmware comes first: OMAP's boot ROM wants MLO there."""
+    firmware = [CardFile(piece.on_card, pieces[piece.name]) for piece in board.firmware if piece.on_card]
+    texts = [
+        CardFile(SETTINGS_PATH, settings_text(options.settings).encode()),
+        CardFile(README_PATH, readme_text(board).encode()),
+    ]
+    initramfs = CardFile(INITRAMFS_PATH, _with_extra(loader.initramfs, options.extra_initrds))
+    trees = [CardFile(tree_path(board, tree), _dtb(board, loader, tree.path)) for tree in board.trees]
+    return (*firmware, *texts, CardFile(KERNEL_PATH, loader.kernel), initramfs, *trees)
 
 
-def _dtb(board: Board, loader: LoaderFiles, name: str) -> CardFile:
+def _with_extra(initramfs: Path, extra: tuple[Path, ...]) -> Path | bytes:
+    if not extra:
+        return initramfs
+    parts = [path.read_bytes() for path in (initramfs, *extra)]
+    return b"".join(part + bytes(-len(part) % ARCHIVE_ALIGNMENT) for part in parts)
+
+
+def _dtb(board: Board, loader: LoaderFiles, name: str) -> Path:
     path = loader.dtbs / name if loader.dtbs else None
     if path is None or not path.is_file():
         raise CardError(f"{board.name}: the loader has no device tree {name}", "is the board's row for this kernel?")
-    return CardFile(f"{DTB_FOLDER}/{name}", path)
+    return path
 
 
-def _read_firmware(board: Board, piece: FirmwarePiece) -> bytes:
+def _read_firmware(board: Board, files: Mapping[str, Path]) -> dict[str, bytes]:
+    return {piece.name: _read_piece(board, piece, files) for piece in board.firmware}
+
+
+def _read_piece(board: Board, piece: FirmwarePiece, files: Mapping[str, Path]) -> bytes:
+    path = files.get(piece.name)
     try:
-        return Path(piece.path).read_bytes()
+        content = path.read_bytes() if path else b""
     except OSError as error:
-        raise CardError(
-            f"{board.name}: no firmware {piece.path}: {error.strerror}", f"install the package {piece.package}"
-        ) from error
+        raise CardError(f"{board.name}: no firmware {path}: {error.strerror}") from error
+    if not content:
+        raise CardError(f"{board.name}: the firmware {piece.name} is {'empty' if path else 'missing'}", piece.reason)
+    check_firmware(board.name, piece, content)
+    return content
 
 
-def _disk_id(board: Board, files: tuple[CardFile, ...], options: CardOptions) -> int:
-    """A number that follows from what is on the card; it names the card (PARTUUID) on the loader's command line. Never 0."""
-    digest = hashlib.sha256(repr((board, options.arguments, [(file.path, file.sha256()) for file in files])).encode())
-    return int.from_bytes(digest.digest()[:4], "big") or 1
+def _build_id(board: Board, options: CardOptions, files: tuple[CardFile, ...], pieces: dict[str, bytes]) -> str:
+    """16 hex digits that follow from all that is on the card; the first 8 name it (PARTUUID) on the loader's command line."""
+    digests = [(file.path, file.sha256()) for file in files]
+    raw = [(name, hashlib.sha256(content).hexdigest()) for name, content in sorted(pieces.items())]
+    return hashlib.sha256(repr((board, options.arguments, options.fdt, digests, raw)).encode()).hexdigest()[:16]

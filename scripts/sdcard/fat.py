@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bootpilot_agent.run import run
-from scripts.sdcard.layout import SECTOR_BYTES, Layout
+from scripts.sdcard.board import SECTOR_BYTES
+from scripts.sdcard.layout import Layout
 
 LABEL = "BOOTPILOT"
 TIMEOUT_S = 120.0
@@ -53,12 +54,15 @@ def mformat_argv(image: Path, layout: Layout) -> list[str]:
 
 
 def write_fat(image: Path, layout: Layout, files: tuple[CardFile, ...]) -> None:
-    """Make the file system and copy the files in, folders first. Raises CommandError."""
+    """Make the file system and copy the files in, in their order: some boot ROMs want theirs first. Raises CommandError."""
     run(mformat_argv(image, layout), timeout_s=TIMEOUT_S, extra=ENVIRONMENT)
-    for folder in _folders(files):
-        run(["mmd", "-i", _drive(image, layout), f"::{folder}"], timeout_s=TIMEOUT_S, extra=ENVIRONMENT)
+    made: set[str] = set()
     with tempfile.TemporaryDirectory(prefix="bootpilot-fat-") as scratch:
         for file in files:
+            for folder in _folders(file.path):
+                if folder not in made:
+                    run(["mmd", "-i", _drive(image, layout), f"::{folder}"], timeout_s=TIMEOUT_S, extra=ENVIRONMENT)
+                    made.add(folder)
             source = file.content if isinstance(file.content, Path) else Path(scratch) / "file"
             if isinstance(file.content, bytes):
                 source.write_bytes(file.content)
@@ -66,17 +70,22 @@ def write_fat(image: Path, layout: Layout, files: tuple[CardFile, ...]) -> None:
             run(argv, timeout_s=TIMEOUT_S, extra=ENVIRONMENT)
 
 
-def read_fat_sha256(image: Path, layout: Layout, path: str) -> str:
-    """SHA-256 of one file as it stands in the file system. Raises CommandError."""
+def read_fat_file(image: Path, layout: Layout, path: str) -> bytes:
+    """One file as it stands in the file system. Raises CommandError."""
     with tempfile.TemporaryDirectory(prefix="bootpilot-fat-") as scratch:
         target = Path(scratch) / "file"
         run(["mcopy", "-i", _drive(image, layout), f"::{path}", str(target)], timeout_s=TIMEOUT_S, extra=ENVIRONMENT)
-        return CardFile(path, target).sha256()
+        return target.read_bytes()
 
 
-def _folders(files: tuple[CardFile, ...]) -> list[str]:
-    parents = {str(parent) for file in files for parent in PurePosixPath(file.path).parents if str(parent) != "."}
-    return sorted(parents)
+def read_fat_sha256(image: Path, layout: Layout, path: str) -> str:
+    """SHA-256 of one file as it stands in the file system. Raises CommandError."""
+    return hashlib.sha256(read_fat_file(image, layout, path)).hexdigest()
+
+
+def _folders(path: str) -> list[str]:
+    """The folders above a path, outermost first."""
+    return [str(parent) for parent in reversed(PurePosixPath(path).parents) if str(parent) != "."]
 
 
 def _drive(image: Path, layout: Layout) -> str:

@@ -1,17 +1,15 @@
-"""The text files on a card: extlinux.conf for U-Boot, bootpilot.txt for the person who holds the card. No I/O here."""
+"""The texts on a card for the person who holds it: bootpilot.txt, its settings, and README.txt. No I/O here."""
 
 import re
 import textwrap
+from collections.abc import Mapping
 
 from bootpilot_agent.settings import CARD, SETTINGS, Settings, merge, read_card
-from scripts.sdcard.boards import Board
+from scripts.sdcard.board import Board
 from scripts.sdcard.errors import CardError
 
-EXTLINUX_PATH = "extlinux/extlinux.conf"
 SETTINGS_PATH = "bootpilot.txt"
-KERNEL_PATH = "vmlinuz"
-INITRAMFS_PATH = "initrd.img"
-DTB_FOLDER = "dtbs"
+README_PATH = "README.txt"
 COMMENT_WIDTH = 100
 
 SETTINGS_HEADER = """\
@@ -19,35 +17,25 @@ Settings of this board's Bootpilot loader (TOML). Edit this file on any computer
 A wrong setting is named on the serial console, and the others still count.
 """
 
+README = """\
+Bootpilot loader card for {title}.
 
-def loader_command_line(board: Board, partuuid: str, extra: tuple[str, ...] = ()) -> str:
-    """The loader kernel's command line: the board's arguments, the card's name, and what this one card adds."""
-    console = (f"console={board.console}",) if board.console else ()
-    return " ".join([*console, *(argument.text for argument in board.arguments), f"bootpilot.card=PARTUUID={partuuid}", *extra])
+bootpilot.txt   settings of this card, the only file to edit; any computer's text editor will do
+manifest.json   what this card was made of: scripts/build-sdcard --verify compares
+the others      firmware, kernel and initramfs of the loader; leave them alone
 
+Console: {serial}.
+"""
 
-def extlinux_conf(board: Board, partuuid: str, extra: tuple[str, ...] = ()) -> str:
-    """U-Boot's menu. File names carry no version, so that a newer loader replaces files and leaves this text alone.
-
-    The label netboot-old is for the previous loader; its files are there once an update has been made.
-    """
-    command_line = loader_command_line(board, partuuid, extra)
-    head = "default netboot\nprompt 0\ntimeout 10\nmenu title Bootpilot\n"
-    return head + "".join(
-        _label(board, name, suffix, command_line) for name, suffix in (("netboot", ""), ("netboot-old", ".old"))
-    )
+SettingValue = str | list[str] | int | bool
 
 
-def _label(board: Board, name: str, suffix: str, command_line: str) -> str:
-    fdt = f"    fdt /{DTB_FOLDER}{suffix}/{board.fdt}\n" if board.fdt else ""
-    fdt = fdt or (f"    fdtdir /{DTB_FOLDER}{suffix}\n" if board.dtbs else "")
-    return (
-        f"\nlabel {name}\n    menu label Bootpilot loader{' (previous)' if suffix else ''}\n"
-        f"    kernel /{KERNEL_PATH}{suffix}\n    initrd /{INITRAMFS_PATH}{suffix}\n{fdt}    append {command_line}\n"
-    )
+def readme_text(board: Board) -> str:
+    """README.txt, with the line ends that every system's editor shows."""
+    return README.format(title=board.title, serial=board.serial or "see the board's page").replace("\n", "\r\n")
 
 
-def settings_text(values: dict[str, str | list[str] | int | bool]) -> str:
+def settings_text(values: Mapping[str, SettingValue]) -> str:
     """bootpilot.txt: every setting that may stand on a card with its meaning, the given ones set, the others commented out.
 
     Raises CardError for a key that no card takes or a value that the agent would refuse, in the agent's own words.
@@ -77,7 +65,7 @@ def _comment(text: str) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _toml(value: str | list[str] | int | bool) -> str:
+def _toml(value: SettingValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.sdcard.boards import BOARDS, MIB, Board, FirmwarePiece
+from scripts.sdcard.board import MIB, Board, DeviceTree, FirmwarePiece
+from scripts.sdcard.boards import BOARDS
 from scripts.sdcard.build import CardOptions, LoaderFiles, build_card
 from scripts.sdcard.errors import CardError
 from scripts.sdcard.fat import read_fat_sha256
@@ -73,7 +74,7 @@ def test_the_file_system_is_clean_fat32_with_the_label_bootpilot(loader: LoaderF
 
 def test_every_file_is_on_the_card(loader: LoaderFiles, tmp_path: Path) -> None:
     image = tmp_path / "card.img"
-    build_card(replace(BOARD, dtbs=("board.dtb",), fdt="board.dtb"), loader, OPTIONS, image)
+    build_card(replace(BOARD, trees=(DeviceTree("board.dtb", "a board"),), fdt="board.dtb"), loader, OPTIONS, image)
     listing = output_of("mdir", "-i", f"{image}@@{4 * MIB}", "-/", "-b", "::")
     names = {"::/extlinux/extlinux.conf", "::/bootpilot.txt", "::/vmlinuz", "::/initrd.img", "::/dtbs/board.dtb"}
     assert names <= set(listing.split())
@@ -83,9 +84,9 @@ def test_every_file_is_on_the_card(loader: LoaderFiles, tmp_path: Path) -> None:
 def test_firmware_lies_raw_at_its_offset(loader: LoaderFiles, tmp_path: Path) -> None:
     firmware = tmp_path / "spl.bin"
     firmware.write_bytes(b"second program loader" * 100)
-    piece = FirmwarePiece("u-boot-test", str(firmware), 8192, "the boot ROM reads here")
+    piece = FirmwarePiece("spl.bin", "the boot ROM reads here", 8192)
     image = tmp_path / "card.img"
-    build_card(replace(BOARD, firmware=(piece,)), loader, OPTIONS, image)
+    build_card(replace(BOARD, firmware=(piece,)), loader, OPTIONS, image, {"spl.bin": firmware})
     content = image.read_bytes()
     assert content[8192 : 8192 + 2100] == firmware.read_bytes()
     assert content[510:512] == b"\x55\xaa"
@@ -94,8 +95,8 @@ def test_firmware_lies_raw_at_its_offset(loader: LoaderFiles, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("board", "complaint"),
     [
-        (replace(BOARD, dtbs=("missing.dtb",)), "the loader has no device tree missing.dtb"),
-        (replace(BOARD, firmware=(FirmwarePiece("u-boot-omap", "/nowhere/MLO", 131072, "ROM"),)), "no firmware /nowhere/MLO"),
+        (replace(BOARD, trees=(DeviceTree("missing.dtb", "no board"),)), "the loader has no device tree missing.dtb"),
+        (replace(BOARD, firmware=(FirmwarePiece("MLO", "the boot ROM wants it", 131072),)), "the firmware MLO is missing"),
     ],
 )
 def test_what_is_missing_is_named_and_no_image_is_left(
@@ -103,7 +104,7 @@ def test_what_is_missing_is_named_and_no_image_is_left(
 ) -> None:
     image = tmp_path / "out" / "card.img"
     with pytest.raises(CardError, match=complaint):
-        build_card(board, loader, OPTIONS, image)
+        build_card(board, loader, OPTIONS, image, {})
     assert not image.exists()
 
 
