@@ -3,7 +3,7 @@
 Remembers what the next try need not do again, and says on the console what a person in front of the board wants to know.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bootpilot_agent import report
@@ -17,6 +17,7 @@ from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
 from bootpilot_agent.errors import AgentError, NetworkError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
+from bootpilot_agent.given_identity import IDENTITY, identity_root, is_given
 from bootpilot_agent.hardware import read_board, read_inventory
 from bootpilot_agent.identity import read_evidence
 from bootpilot_agent.journal import Journal
@@ -86,6 +87,9 @@ class BoardEdges:
             self._settings, carried = carry_on(settings, earlier)
             if carried:
                 self.say(f"settings: {', '.join(carried)} as the loader before this one had them")
+            if is_given(self.devices.root):
+                self.say(f"identity: given by a test in /{IDENTITY}; what this board reports is marked as simulated")
+                self._settings = replace(self._settings, simulated=True)
             self._silence = Silence(self._settings.reboot_after_h, self.chance, self.devices.clock)
             watchdog = self.devices.open_watchdog(self._settings.watchdog_s)
             self._attention.watch(watchdog)
@@ -93,10 +97,11 @@ class BoardEdges:
         return self._settings
 
     def read_evidence(self) -> tuple[Evidence, ...]:
-        evidence = read_evidence(self.devices.root)
+        root = identity_root(self.devices.root)
+        evidence = read_evidence(root)
         serial = best_serial(evidence)
         name = f"{serial.kind} {serial.value}" if serial else "nothing that names it yet"
-        self.say(f"board: {read_board(self.devices.root).model or 'unknown model'}, {name}")
+        self.say(f"board: {read_board(root).model or 'unknown model'}, {name}")
         return evidence
 
     def start_network(self, settings: Settings, evidence: tuple[Evidence, ...]) -> None:
@@ -216,8 +221,9 @@ class BoardEdges:
                 self.say(f"no driver for {device.path} ({device.modalias})" + (f": {device.reason}" if device.reason else ""))
 
     def _read_board(self, settings: Settings) -> Board:
-        evidence = read_evidence(self.devices.root)
-        return Board(self.build, evidence, read_inventory(self.devices.root, self._origin.card), settings.simulated)
+        identity = identity_root(self.devices.root)
+        inventory = replace(read_inventory(self.devices.root, self._origin.card), board=read_board(identity))
+        return Board(self.build, read_evidence(identity), inventory, settings.simulated)
 
     def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""
