@@ -39,7 +39,7 @@ def argument_parser() -> argparse.ArgumentParser:
         prog="build-initramfs",
         description="Build the loader that stands on a card (kernel and initramfs with the frozen agent), or the RAM workload.",
         epilog=(
-            f"Debian 12 packages come from the archive that this machine's apt uses, or from {MIRROR_SETTING}. What is made is "
+            f"Debian packages come from the archive that this machine's apt uses, or from {MIRROR_SETTING}. What is made is "
             f"kept in {bootpilot_cache()}: a second build needs no network. Needs no root privileges."
         ),
     )

@@ -4,6 +4,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Release:
+    """A release of Debian. `python` is its interpreter, which is what gets frozen."""
+
+    name: str
+    python: str
+
+
+BOOKWORM = Release("bookworm", "3.11")
+TRIXIE = Release("trixie", "3.13")
+
+
+@dataclass(frozen=True)
 class Architecture:
     """One row. Paths are those inside Debian packages of that architecture, relative to the root."""
 
@@ -14,8 +26,13 @@ class Architecture:
     uname_machines: tuple[str, ...]  # hosts that run it without an emulator
     kernel_package: str
     wheel_platform: str  # whose PyInstaller wheel is used
+    release: Release = BOOKWORM  # the oldest kernel and C library that serve every board: what ran before goes on running
+    kernel_file: str = "vmlinuz"  # what Debian calls the kernel's file in /boot, before the version
+    kexec_package: str = "kexec-tools"
+    strip_modules: bool = False  # only where no locked-down kernel asks for the modules' signatures, which are lost with it
     cross_bootloader: str = ""  # PyInstaller's folder for a bootloader that no wheel has, made with `cross_compiler`
     cross_compiler: str = ""
+    cross_packages: str = ""  # of a Debian machine, for a hint
     has_dtbs: bool = False
 
 
@@ -46,12 +63,37 @@ _ROWS = (
         emulator="arm",
         # Not aarch64: many 64-bit ARM machines cannot run 32-bit programs.
         uname_machines=("armv7l", "armv8l"),
-        # LPAE: memory above 4 GiB, and QEMU's virt board puts PCI there. Boards without LPAE (Cortex-A8, A9) take armmp.
-        kernel_package="linux-image-armmp-lpae",
+        # One kernel for the cards of all boards: armmp-lpae does not start on Cortex-A8 and A9 (i.MX53, Cubieboard,
+        # PandaBoard). armmp leaves memory above 4 GiB alone, which a loader does not miss.
+        kernel_package="linux-image-armmp",
         # PyPI has no armhf wheel. The Python part is the same in all of them; the bootloader is compiled from the sdist.
         wheel_platform="manylinux2014_x86_64",
         cross_bootloader="Linux-32bit-arm",
         cross_compiler="arm-linux-gnueabihf-gcc",
+        cross_packages="gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
+        has_dtbs=True,
+    ),
+    Architecture(
+        name="riscv64",
+        triplet="riscv64-linux-gnu",
+        dynamic_loader="lib/ld-linux-riscv64-lp64d.so.1",
+        emulator="riscv64",
+        uname_machines=("riscv64",),
+        kernel_package="linux-image-riscv64",
+        # The first release that has riscv64.
+        release=TRIXIE,
+        # An uncompressed Image in spite of the name.
+        kernel_file="vmlinux",
+        # Debian's does not know riscv64; the agent makes the system call itself.
+        kexec_package="",
+        # Most of a module are labels that the compiler made (213 000 in ext4 alone) and BPF's type information; without
+        # them 59 MB of modules are 17 MB. Debian signs no boot chain for riscv64, so no kernel is locked down.
+        strip_modules=True,
+        # PyPI has no riscv64 wheel: as armhf.
+        wheel_platform="manylinux2014_x86_64",
+        cross_bootloader="Linux-64bit-riscv",
+        cross_compiler="riscv64-linux-gnu-gcc",
+        cross_packages="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross",
         has_dtbs=True,
     ),
 )

@@ -36,6 +36,6 @@ def _compile(architecture: Architecture, archive: Path, folder: Path) -> None:
             # Its own zlib, linked statically: one library less on the loader's system path.
             environment={"CC": architecture.cross_compiler, "PYI_STATIC_ZLIB": "1", "SOURCE_DATE_EPOCH": "0"},
             timeout_s=COMPILE_TIMEOUT_S,
-            hint=f"needs {architecture.cross_compiler}: apt-get install gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
+            hint=f"needs {architecture.cross_compiler}: apt-get install {architecture.cross_packages}",
         )
         (top / "PyInstaller" / "bootloader" / architecture.cross_bootloader / "run").rename(folder / "run")

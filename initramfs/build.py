@@ -16,7 +16,7 @@ from initramfs.freeze import freeze_key, frozen_agent
 from initramfs.kernel import fetch_kernel, staged_modules
 from initramfs.layout import Layout
 from initramfs.packages import Packages, built_unix_s
-from initramfs.programs import ROOT_PACKAGES, STATIC_BUSYBOX
+from initramfs.programs import STATIC_BUSYBOX, root_packages
 from initramfs.progress import Progress
 
 HERE = Path(__file__).parent
@@ -62,7 +62,7 @@ class Workload:
 
 
 def build_loader(arch: str, options: BuildOptions | None = None) -> Loader:
-    """The loader for a Debian architecture (amd64, arm64, armhf).
+    """The loader for a Debian architecture (amd64, arm64, armhf, riscv64).
 
     Raises:
         BuildError: a step failed; what was made before stays in the cache.
@@ -72,7 +72,7 @@ def build_loader(arch: str, options: BuildOptions | None = None) -> Loader:
     groups = chosen_groups(options.groups)
     packages = Packages(architecture, options.progress, refresh=options.refresh)
     kernel = fetch_kernel(packages, architecture, options.kernel or architecture.kernel_package)
-    programs = packages.resolve(ROOT_PACKAGES)
+    programs = packages.resolve(root_packages(architecture))
     build_id = key_of([freeze_key(architecture, programs), kernel.package.sha256, _names(groups), _builder_digests("workload")])
 
     def make(folder: Path) -> None:
@@ -102,7 +102,7 @@ def build_workload(arch: str, options: BuildOptions | None = None) -> Workload:
     groups = tuple(group for group in DRIVER_GROUPS if group.workload)
     packages = Packages(architecture, options.progress, refresh=options.refresh)
     kernel = fetch_kernel(packages, architecture, options.kernel or architecture.kernel_package)
-    programs = packages.resolve(ROOT_PACKAGES)
+    programs = packages.resolve(root_packages(architecture))
     busybox = packages.resolve(STATIC_BUSYBOX)
     inputs = (*programs, *busybox, kernel.package)
     build_id = key_of([arch, [package.sha256 for package in inputs], _names(groups), _builder_digests("overlay")])

@@ -39,10 +39,11 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "omap",
-        "smsc95xx ehci-omap omap_hsmmc sdhci-omap omap_wdt phy-generic omap-ocp2scp phy-omap-usb2 ti_cpsw ti_cpsw_new "
-        "davinci_mdio ti_davinci_emac phy-gmii-sel musb_dsps phy-am335x twl4030_wdt phy-twl4030-usb "
+        "smsc95xx ehci-omap omap_hsmmc sdhci-omap pbias-regulator omap_wdt phy-generic omap-ocp2scp phy-omap-usb2 ti_cpsw "
+        "ti_cpsw_new davinci_mdio ti_davinci_emac phy-gmii-sel musb_dsps cppi41 phy-am335x twl4030_wdt phy-twl4030-usb "
         "phy-twl6030-usb tps65217",
-        reason="PandaBoard: LAN9514 behind EHCI; BeagleBone: CPSW; their SD hosts, USB PHYs, power and watchdogs",
+        reason="PandaBoard: LAN9514 behind EHCI; BeagleBone: CPSW; their SD hosts, USB PHYs, power and watchdogs; OMAP4's card "
+        "slot waits for its pbias regulator, AM335x's USB for its DMA",
         workload=True,
     ),
     DriverGroup(
@@ -67,6 +68,20 @@ DRIVER_GROUPS = (
         "broadcom-soc",
         "genet mdio-bcm-unimac bcm2835 sdhci-iproc bcm2835_wdt dwc2 phy-generic reset-raspberrypi i2c-bcm2835 pcie-brcmstb",
         reason="Raspberry Pi 2 to 4: USB by dwc2, GENET, SD hosts; the reset driver loads the Pi 4's USB firmware",
+        workload=True,
+    ),
+    DriverGroup(
+        "starfive",
+        "dwmac-starfive motorcomm dw_mmc-starfive clk-starfive-jh7110-aon clk-starfive-jh7110-stg phy-jh7110-usb "
+        "phy-jh7110-pcie cdns3-starfive cdns3 i2c-designware-platform axp20x-i2c axp20x-regulator jh7110-trng starfive-wdt",
+        reason="VisionFive 2, Mars: the first Ethernet port hangs on the AON clocks, USB and PCIe on the STG clocks; the "
+        "PMIC, by I2C, feeds the card slot",
+        workload=True,
+    ),
+    DriverGroup(
+        "other-riscv",
+        "macb i2c-ocores da9063 da9063-regulator spi-sifive mmc_spi gpio-sifive gpio-dwapb sdhci-of-dwcmshc",
+        reason="HiFive Unmatched: its card slot is behind SPI; LicheePi 4A",
         workload=True,
     ),
     DriverGroup(
@@ -165,8 +180,9 @@ DRIVER_GROUPS = (
     ),
     DriverGroup(
         "gpio-regulators",
-        "gpio-regulator gpio-pca953x i2c-gpio i2c-mux i2c-mux-pca954x i2c-mux-pinctrl pwm-regulator at24 extcon-usb-gpio",
-        reason="power of PHYs, SD slots and USB hubs; at24 reads boards' EEPROMs: serial numbers and MACs",
+        "fixed gpio-regulator gpio-pca953x i2c-gpio i2c-mux i2c-mux-pca954x i2c-mux-pinctrl pwm-regulator at24 extcon-usb-gpio",
+        reason="power of PHYs, SD slots (the Pi 4's is a fixed regulator) and USB hubs; at24 reads boards' EEPROMs: serial "
+        "numbers and MACs",
         workload=True,
     ),
     DriverGroup(

@@ -14,6 +14,9 @@ from initramfs.packages import Packages
 from initramfs.private_apt import Package, PackageSet
 
 DEPMOD_TIMEOUT_S = 300.0
+STRIP_TIMEOUT_S = 300.0
+# Only the compiler's own labels (-X): functions keep their names, so that an oops can be read.
+STRIP_ARGV = ("strip", "--discard-locals", "--remove-section=.BTF")
 # What kmod's modprobe reads (the .bin files and softdep), and busybox's (the others).
 KMOD_INDEXES = ("modules.alias.bin", "modules.builtin.alias.bin", "modules.builtin.bin", "modules.dep.bin", "modules.softdep")
 BUSYBOX_INDEXES = ("modules.alias", "modules.builtin", "modules.dep", "modules.softdep", "modules.symbols")
@@ -37,10 +40,11 @@ def fetch_kernel(packages: Packages, architecture: Architecture, metapackage: st
     root = packages.unpacked((package,))
     version = name.removeprefix("linux-image-").removesuffix("-unsigned")
     dtbs = root / "usr" / "lib" / f"linux-image-{version}" if architecture.has_dtbs else None
-    kernel = Kernel(package, version, root / "boot" / f"vmlinuz-{version}", root / "lib" / "modules" / version, dtbs)
+    image = root / "boot" / f"{architecture.kernel_file}-{version}"
+    kernel = Kernel(package, version, image, root / "lib" / "modules" / version, dtbs)
     for path in (kernel.image, kernel.modules, kernel.dtbs):
         if path is not None and not path.exists():
-            raise BuildError(f"the package {name} has no {path.relative_to(root)}", "is it a kernel package of Debian 12?")
+            raise BuildError(f"the package {name} has no {path.relative_to(root)}", "is it a kernel package of Debian?")
     return kernel
 
 
@@ -52,11 +56,13 @@ def chosen_modules(tree: ModuleTree, groups: tuple[DriverGroup, ...]) -> list[Mo
 def staged_modules(kernel: Kernel, groups: tuple[DriverGroup, ...], architecture: Architecture, root: Path) -> Path:
     """A folder that looks like /lib/modules: the chosen modules and depmod's indexes for them.
 
-    depmod is the one of `root`, Debian 12's, so that the bytes do not depend on this machine's.
+    depmod is the one of `root`, so that the bytes do not depend on this machine's.
     """
     here = Path(__file__).parent
     code = tree_digests(here, ("kernel.py", "kernel_modules.py", "elf.py"))
-    key = key_of([kernel.package.sha256, root.name, [(group.name, group.modules) for group in groups], code])
+    key = key_of(
+        [kernel.package.sha256, root.name, architecture.strip_modules, [(group.name, group.modules) for group in groups], code]
+    )
 
     def make(folder: Path) -> None:
         work = folder / "work"
@@ -71,6 +77,9 @@ def staged_modules(kernel: Kernel, groups: tuple[DriverGroup, ...], architecture
             shutil.copy(kernel.modules / name, staged / name)
         argv = ["/sbin/depmod", "--basedir", "/work", kernel.version]
         run_in_root(architecture, root, argv, work=work, timeout_s=DEPMOD_TIMEOUT_S)
+        if architecture.strip_modules:
+            files = [f"/work/{path.relative_to(work)}" for path in sorted(staged.rglob("*.ko"))]
+            run_in_root(architecture, root, [*STRIP_ARGV, *files], work=work, timeout_s=STRIP_TIMEOUT_S)
         staged.rename(folder / kernel.version)
         shutil.rmtree(work)
 

@@ -1,7 +1,7 @@
 """Which Debian archives the packages come from. Pure: text in, suites out.
 
-The loader is Debian 12 (bookworm) whatever Debian the machine runs, so only the addresses are taken from the machine's own
-apt configuration; the suites are named here.
+The loader is of the Debian release that its architecture's row names, whatever Debian the machine runs, so only the addresses
+are taken from the machine's own apt configuration.
 """
 
 import re
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from initramfs.errors import BuildError
 
-RELEASE = "bookworm"
 MIRROR_SETTING = "BOOTPILOT_DEBIAN_MIRROR"
 # In the package debian-archive-keyring of Debian and Ubuntu. A trixie machine's own signed-by may name a newer key only.
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -27,10 +26,12 @@ class Suite:
     name: str
     required: bool = False
     keyring: str = KEYRING
+    components: str = "main"
+    kind: str = "deb"  # deb-src: source packages
 
 
-def suites_from_mirror(mirror: str) -> tuple[Suite, ...]:
-    """The suites at a mirror that a person named, e.g. http://mirror.example/debian.
+def suites_from_mirror(mirror: str, release: str) -> tuple[Suite, ...]:
+    """The suites of a release such as bookworm at a mirror that a person named, e.g. http://mirror.example/debian.
 
     Raises:
         BuildError: it is not an address that apt can read from.
@@ -41,21 +42,21 @@ def suites_from_mirror(mirror: str) -> tuple[Suite, ...]:
             f"{MIRROR_SETTING} is {mirror!r}, expected an address of a Debian archive",
             f"for example {MIRROR_SETTING}=http://mirror.example/debian",
         )
-    return _suites(address, address + "-security")
+    return _suites(address, address + "-security", release)
 
 
-def suites_from_index_targets(text: str) -> tuple[Suite, ...]:
-    """The suites at the archives that the machine uses; `text` is what apt prints for `INDEX_FORMAT`.
+def suites_from_index_targets(text: str, release: str) -> tuple[Suite, ...]:
+    """The suites of a release at the archives that the machine uses; `text` is what apt prints for `INDEX_FORMAT`.
 
     Raises:
         BuildError: there is no Debian archive among them.
     """
     main = security = ""
     for line in text.splitlines():
-        origin, release, component, uri = (*line.split("\t"), "", "", "")[:4]
-        if component != "main" or not _is_debian(origin, release):
+        origin, configured, component, uri = (*line.split("\t"), "", "", "")[:4]
+        if component != "main" or not _is_debian(origin, configured):
             continue
-        if release.endswith(("-security", "/updates")):
+        if configured.endswith(("-security", "/updates")):
             security = security or uri.rstrip("/")
         else:
             main = main or uri.rstrip("/")
@@ -64,7 +65,7 @@ def suites_from_index_targets(text: str) -> tuple[Suite, ...]:
             "this machine's apt configuration names no Debian archive; the loader is made of Debian packages",
             f"set {MIRROR_SETTING}, for example to http://mirror.example/debian, and install debian-archive-keyring",
         )
-    return _suites(main, security)
+    return _suites(main, security, release)
 
 
 def sources_list(suites: tuple[Suite, ...]) -> str:
@@ -73,13 +74,15 @@ def sources_list(suites: tuple[Suite, ...]) -> str:
     An archive on this disk is read by apt's copy method: by its file method apt leaves the packages where they are.
     """
     places = ((suite, re.sub(r"^file:", "copy:", suite.uri)) for suite in suites)
-    return "".join(f"deb [signed-by={suite.keyring}] {place} {suite.name} main\n" for suite, place in places)
+    return "".join(
+        f"{suite.kind} [signed-by={suite.keyring}] {place} {suite.name} {suite.components}\n" for suite, place in places
+    )
 
 
-def _suites(main: str, security: str) -> tuple[Suite, ...]:
-    suites = [Suite(main, RELEASE, required=True), Suite(main, f"{RELEASE}-updates")]
+def _suites(main: str, security: str, release: str) -> tuple[Suite, ...]:
+    suites = [Suite(main, release, required=True), Suite(main, f"{release}-updates")]
     if security:
-        suites.append(Suite(security, f"{RELEASE}-security"))
+        suites.append(Suite(security, f"{release}-security"))
     return tuple(suites)
 
 

@@ -6,12 +6,14 @@ No maintainer script is run. What a list of names resolved to is remembered, so 
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from initramfs.architectures import Architecture
-from initramfs.cache import bootpilot_cache, cached_folder, key_of, locked
+from initramfs.cache import bootpilot_cache, cached_folder, key_of, locked, tree_digests
 from initramfs.command import run
 from initramfs.mirrors import MIRROR_SETTING, Suite
 from initramfs.private_apt import Package, PackageSet, PrivateApt, host_suites
@@ -21,7 +23,7 @@ UNPACK_TIMEOUT_S = 300.0
 
 
 class Packages:
-    """The Debian packages for one architecture. One apt update at most in its lifetime; `suites` tells where from."""
+    """The Debian packages for one architecture. One apt update at most in its lifetime; `suites` tells where a release lies."""
 
     def __init__(
         self,
@@ -29,7 +31,7 @@ class Packages:
         progress: Progress,
         *,
         refresh: bool = False,
-        suites: Callable[[], tuple[Suite, ...]] = host_suites,
+        suites: Callable[[str], tuple[Suite, ...]] = host_suites,
     ) -> None:
         self._architecture = architecture
         self._progress = progress
@@ -62,6 +64,25 @@ class Packages:
             _remember(memory, name)
         return name
 
+    def source(self, name: str) -> Path:
+        """The folder with the files of a source package (.dsc, .orig.tar, .debian.tar); the suites must be deb-src.
+
+        Raises:
+            BuildError: no suite answers, or none has it.
+        """
+        memory = self._memory("source", name)
+        key = json.loads(memory.read_text()) if memory.is_file() and not self._refresh else ""
+        folder = bootpilot_cache() / "source-packages"
+        if key and (folder / key).is_dir():
+            return cached_folder(folder.name, key, lambda _: None)
+        with self._locked(), tempfile.TemporaryDirectory() as scratch:
+            with self._progress.step(f"fetching the source package {name}"):
+                self._private_apt().fetch_source(name, Path(scratch))
+            key = key_of(tree_digests(Path(scratch), ("*",)))
+            made = cached_folder(folder.name, key, lambda target: _copy_files(Path(scratch), target))
+            _remember(memory, key)
+        return made
+
     def unpacked(self, packages: tuple[Package, ...], finish: Callable[[Path], None] | None = None) -> Path:
         """A folder with the content of all these packages, owned by whoever builds; `finish` adds what they lack."""
 
@@ -69,25 +90,36 @@ class Packages:
             with self._progress.step(f"unpacking {len(packages)} {self._architecture.name} packages"):
                 for package in packages:
                     run(["dpkg-deb", "-x", package.path, root], timeout_s=UNPACK_TIMEOUT_S)
+                link_merged_folders(root)
                 if finish:
                     finish(root)
 
         return cached_folder("roots", key_of([package.sha256 for package in packages]), unpack_all)
 
     def _memory(self, *question: object) -> Path:
-        key = key_of([self._architecture.name, os.environ.get(MIRROR_SETTING, ""), *question])
+        key = key_of([self._architecture.release.name, self._architecture.name, os.environ.get(MIRROR_SETTING, ""), *question])
         return bootpilot_cache() / "resolved" / f"{self._architecture.name}-{key}.json"
 
     def _locked(self) -> AbstractContextManager[None]:
         folder = bootpilot_cache() / "apt"
         folder.mkdir(exist_ok=True)
-        return locked(folder / f"{self._architecture.name}.lock")
+        return locked(folder / f"{self._architecture.release.name}-{self._architecture.name}.lock")
 
     def _private_apt(self) -> PrivateApt:
         if self._apt is None:
-            self._apt = PrivateApt(self._architecture, self._progress, self._suites())
+            self._apt = PrivateApt(self._architecture, self._progress, self._suites(self._architecture.release.name))
             self._apt.update()
         return self._apt
+
+
+def link_merged_folders(root: Path) -> None:
+    """Make /bin, /sbin and /lib links into /usr where the packages have nothing there, as since trixie.
+
+    On a complete system base-files brings these links; it is no dependency of anything.
+    """
+    for name in ("bin", "sbin", "lib", "lib64"):
+        if (root / "usr" / name).is_dir() and not (root / name).exists():
+            (root / name).symlink_to(f"usr/{name}")
 
 
 def built_unix_s(packages: tuple[Package, ...]) -> int:
@@ -110,6 +142,11 @@ def _remembered_packages(memory: Path) -> tuple[Package, ...] | None:
     for path in (memory, *(package.path for package in packages)):
         os.utime(path)
     return packages
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        shutil.copy(path, target / path.name)
 
 
 def _remember(memory: Path, answer: object) -> None:

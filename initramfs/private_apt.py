@@ -24,7 +24,7 @@ from initramfs.mirrors import (
 )
 from initramfs.progress import Progress
 
-UPDATE_ATTEMPTS = 3
+UPDATE_ATTEMPTS = 2
 UPDATE_PAUSE_S = 10.0  # a mirror that is being synchronised answers with sizes that do not fit for some minutes
 APT_TIMEOUT_S = 900.0
 
@@ -56,7 +56,7 @@ class PrivateApt:
     def __init__(
         self, architecture: Architecture, progress: Progress, suites: tuple[Suite, ...], update_pause_s: float = UPDATE_PAUSE_S
     ) -> None:
-        self._folder = bootpilot_cache() / "apt" / architecture.name
+        self._folder = bootpilot_cache() / "apt" / f"{architecture.release.name}-{architecture.name}"
         self._progress = progress
         self._suites = suites
         self._update_pause_s = update_pause_s
@@ -107,6 +107,10 @@ class PrivateApt:
             raise BuildError(f"apt did not fetch {', '.join(sorted(missing))}", "is it a virtual package? Name a real one")
         return tuple(packages)
 
+    def fetch_source(self, name: str, folder: Path) -> None:
+        """Download a source package's files into `folder`, checked against the archive's index. The suites must be deb-src."""
+        self._run("apt-get", "source", "--download-only", name, cwd=folder)
+
     def _answers(self, suite: Suite) -> bool:
         failure = self._try_update((suite,))
         if failure is not None:
@@ -133,19 +137,19 @@ class PrivateApt:
         )
 
 
-def host_suites() -> tuple[Suite, ...]:
-    """Where this machine gets Debian packages from, or where the setting says.
+def host_suites(release: str) -> tuple[Suite, ...]:
+    """Where this machine gets the packages of a Debian release from, or where the setting says.
 
     Raises:
         BuildError: nowhere, or Debian's archive keys are not installed.
     """
     mirror = os.environ.get(MIRROR_SETTING, "")
     if mirror:
-        suites = suites_from_mirror(mirror)
+        suites = suites_from_mirror(mirror, release)
     else:
         targets = ["apt-get", "indextargets", "--format", INDEX_FORMAT, "Created-By: Packages"]
         hint = "the builder reads and unpacks Debian packages with apt and dpkg; on other systems use a Debian container"
-        suites = suites_from_index_targets(run(targets, timeout_s=60, hint=hint))
+        suites = suites_from_index_targets(run(targets, timeout_s=60, hint=hint), release)
     if not Path(KEYRING).is_file():
         raise BuildError(f"{KEYRING} is missing, so packages cannot be verified", "install the package debian-archive-keyring")
     return suites

@@ -8,25 +8,20 @@ from initramfs.elf import is_elf, needed_libraries
 from initramfs.layout import Layout
 from initramfs.private_apt import PackageSet
 
-# One root holds what PyInstaller runs on and what the loader takes programs from, so that both have the same C library.
-ROOT_PACKAGES = PackageSet(
-    with_dependencies=(
-        "busybox",  # the loader's shell and DHCP client
-        "kexec-tools",
-        "kmod",  # modprobe, and depmod at build time
-        "libgcc-s1",  # glibc opens it when a thread ends; nothing links it
-        "python3",
-        "libpython3.11",  # PyInstaller bundles the shared library; Debian's interpreter is linked statically
-        "python3-netifaces",  # PyPI has the source only
-        "libudev1",  # for pyudev
-        "libc-bin",  # ldd, with which PyInstaller finds libraries
-        "bash",  # ldd is a bash script
-        "coreutils",
-        "grep",
-        "sed",
-        "binutils",  # objcopy puts the start-up table into PyInstaller's bootloader
-        "zlib1g",
-    )
+_ROOT_PACKAGES = (
+    "busybox",  # the loader's shell and DHCP client
+    "kmod",  # modprobe, and depmod at build time
+    "libgcc-s1",  # glibc opens it when a thread ends; nothing links it
+    "python3",
+    "python3-netifaces",  # PyPI has the source only
+    "libudev1",  # for pyudev
+    "libc-bin",  # ldd, with which PyInstaller finds libraries
+    "bash",  # ldd is a bash script
+    "coreutils",
+    "grep",
+    "sed",
+    "binutils",  # objcopy puts the start-up table into PyInstaller's bootloader
+    "zlib1g",
 )
 # It has no dependencies, and conflicts with busybox only because both are called busybox.
 STATIC_BUSYBOX = PackageSet(alone=("busybox-static",))
@@ -42,9 +37,17 @@ APPLETS = """
     timeout top touch tr traceroute true tty udhcpc umount uname uniq unxz uptime usleep vconfig vi watch watchdog wc
     wget which xargs xxd xz xzcat yes zcat
 """
+KEXEC = "sbin/kexec"
 KMOD_NAMES = ("modprobe", "insmod", "rmmod", "lsmod", "modinfo")
 # Opened by glibc at run time; pthread_exit aborts without it.
 OPENED_LIBRARIES = ("libgcc_s.so.1",)
+
+
+def root_packages(architecture: Architecture) -> PackageSet:
+    """One root holds what PyInstaller runs on and what the loader takes programs from, so that both have the same C library."""
+    # PyInstaller bundles the shared library; Debian's interpreter is linked statically.
+    own = [f"libpython{architecture.release.python}", *filter(None, [architecture.kexec_package])]
+    return PackageSet(with_dependencies=(*_ROOT_PACKAGES, *own))
 
 
 def add_busybox(layout: Layout, program: Path, applets: str) -> None:
@@ -55,9 +58,10 @@ def add_busybox(layout: Layout, program: Path, applets: str) -> None:
 
 
 def add_loader_programs(layout: Layout, root: Path) -> None:
-    """busybox, kmod and kexec from an unpacked root."""
+    """busybox, kmod and, where Debian has it, kexec from an unpacked root."""
     add_busybox(layout, root / "bin" / "busybox", APPLETS)
-    layout.add_file("kexec", "usr/sbin/kexec", root / "sbin" / "kexec")
+    if (root / KEXEC).is_file():
+        layout.add_file("kexec", "usr/sbin/kexec", root / KEXEC)
     layout.add_file("kmod", "usr/bin/kmod", root / "bin" / "kmod")
     for name in KMOD_NAMES:
         # The kernel itself asks for /sbin/modprobe (CONFIG_MODPROBE_PATH).
@@ -72,7 +76,8 @@ def add_libraries(layout: Layout, root: Path, architecture: Architecture, agent:
     bundle = agent / "_internal"
     folders = [root / top / architecture.triplet for top in ("lib", "usr/lib")]
     opened = [folder / name for folder in folders for name in OPENED_LIBRARIES if (folder / name).exists()]
-    programs = [root / "bin" / "busybox", root / "sbin" / "kexec", root / "bin" / "kmod", agent / "bootpilot-agent", *opened]
+    kexec = [path for path in [root / KEXEC] if path.is_file()]
+    programs = [root / "bin" / "busybox", *kexec, root / "bin" / "kmod", agent / "bootpilot-agent", *opened]
     wanted = needed_libraries(programs, folders) | {path.name: path for path in opened}
     frozen = [path for path in sorted(bundle.rglob("*")) if is_elf(path)]
     of_agent = needed_libraries(frozen, [bundle, *folders])

@@ -16,7 +16,6 @@ from initramfs.errors import BuildError
 from initramfs.progress import Progress
 
 LOCK = Path(__file__).with_name("freeze.lock")
-PYTHON_VERSION = "3.11"  # of Debian bookworm, whose interpreter is frozen
 PIP_TIMEOUT_S = 900.0
 _REQUIREMENT = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
 
@@ -37,7 +36,7 @@ def site_folder(architecture: Architecture, progress: Progress) -> Path:
                 wheel.unlink()
             (site / "wheels").rmdir()
 
-    return cached_folder("wheels", key_of([file_sha256(LOCK), architecture.wheel_platform, PYTHON_VERSION]), make)
+    return cached_folder("wheels", key_of([file_sha256(LOCK), architecture.wheel_platform, architecture.release.python]), make)
 
 
 def source_archive(name: str, site: Path, progress: Progress) -> Path:
@@ -67,7 +66,14 @@ def _requirement_of(name: str, lock: str) -> str:
 
 
 def _download_wheels(architecture: Architecture, folder: Path) -> list[Path]:
-    platform = ["--platform", architecture.wheel_platform, "--python-version", PYTHON_VERSION, "--implementation", "cp"]
+    platform = [
+        "--platform",
+        architecture.wheel_platform,
+        "--python-version",
+        architecture.release.python,
+        "--implementation",
+        "cp",
+    ]
     arguments = ["--no-deps", "--only-binary", ":all:", *platform, "--require-hashes", "-r", str(LOCK)]
     _pip_download(arguments, folder, {})
     return sorted(folder.iterdir())

@@ -37,7 +37,7 @@ def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:
 def test_an_unknown_architecture_in_a_call_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BuildError) as raised:
         build_loader("mips")
-    assert raised.value.hint == "known are amd64, arm64, armhf"
+    assert raised.value.hint == "known are amd64, arm64, armhf, riscv64"
 
 
 def test_optional_drivers_are_added_to_the_standard_ones() -> None:

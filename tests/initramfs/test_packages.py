@@ -36,7 +36,7 @@ def archive(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def packages_of(archive: ArchiveOnDisk, *, refresh: bool = False) -> Packages:
     suites = (archive.suite("stable", required=True),)
-    return Packages(AMD64, Progress(io.StringIO()), refresh=refresh, suites=lambda: suites)
+    return Packages(AMD64, Progress(io.StringIO()), refresh=refresh, suites=lambda release: suites)
 
 
 def names(packages: Packages, wanted: PackageSet) -> list[str]:
