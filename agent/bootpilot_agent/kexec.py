@@ -1,4 +1,6 @@
-"""Loads the payload with kexec-tools and jumps. Owns the kexec program; nothing here fetches or verifies.
+"""Loads the payload with kexec-tools, or where there is none by the agent's own calls (kexec_call.py), and jumps.
+
+Owns the kexec program; nothing here fetches or verifies.
 
 The command line is exactly the plan's: what is not in it, the console included, the next kernel does not get.
 """
@@ -8,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootpilot_agent import kexec_call
 from bootpilot_agent.devices import Run
 from bootpilot_agent.errors import CommandError, KexecError, KexecReturnedError
 from bootpilot_agent.inventory import KexecCapability
+from bootpilot_agent.kexec_call import WAYS
+from bootpilot_agent.kexec_syscalls import SYSTEM, KexecSystem
 from bootpilot_agent.payload import Payload
 
 # Under emulation, 80 MB take half a minute to be copied and checked.
@@ -29,7 +34,6 @@ FLAGS = {
     # kexec-tools takes TEXT_OFFSET for 0x8000 and puts the initrd right behind the size that the zImage states; Debian's armmp
     # kernel has TEXT_OFFSET 0x208000 (ARCH_MESON) and unpacks itself over the initrd's first 2 MiB. 64 MiB is room for both.
     "armhf": (_LOAD_CALL, "--image-size=0x4000000"),
-    "riscv64": (_LOAD_CALL,),
 }
 # A locked-down kernel only takes kernels that it can check itself, by kexec_file_load; it does not allow kexec_load then.
 FILE_LOAD_FLAGS = ("-s",)
@@ -97,8 +101,18 @@ def load_argv(payload: Payload, arch: str, capability: KexecCapability) -> list[
     ]
 
 
-def load(payload: Payload, arch: str, capability: KexecCapability, run: Run) -> None:
+def load(
+    payload: Payload,
+    arch: str,
+    capability: KexecCapability,
+    run: Run,
+    system: KexecSystem = SYSTEM,
+    root: Path = Path("/"),
+) -> None:
     """Raises KexecError that says in plain words what the kernel did not like."""
+    if WAYS[arch].by_agent:
+        kexec_call.load(payload, capability, system, root)
+        return
     done = run(load_argv(payload, arch, capability), timeout_s=LOAD_S, check=False)
     if done.returncode != 0:
         raise explain(done.stderr)
@@ -113,16 +127,22 @@ def explain(stderr: str) -> KexecError:
     return KexecError(f"kexec did not load the payload: {own_words}")
 
 
-def unload(run: Run, root: Path = Path("/")) -> None:
+def unload(arch: str, run: Run, root: Path = Path("/"), system: KexecSystem = SYSTEM) -> None:
     """Free what an earlier try loaded; it holds as much memory as the payload has bytes."""
     loaded = root / "sys/kernel/kexec_loaded"
-    if loaded.exists() and loaded.read_text().strip() == "1":
+    if not loaded.exists() or loaded.read_text().strip() != "1":
+        return
+    if WAYS[arch].by_agent:
+        kexec_call.unload(system)
+    else:
         run(["kexec", "-u"], timeout_s=JUMP_S, check=False)
 
 
-def jump(run: Run, sync: Callable[[], None]) -> None:
+def jump(arch: str, run: Run, sync: Callable[[], None], system: KexecSystem = SYSTEM) -> None:
     """Into the next kernel. Always raises: who comes back here has failed."""
     sync()
+    if WAYS[arch].by_agent:
+        kexec_call.jump(system)
     try:
         done = run(["kexec", "-e"], timeout_s=JUMP_S, check=False)
     except CommandError as error:

@@ -30,7 +30,7 @@ class Launch:
 
     def check_fit(self, boot: BootPayload) -> None:
         """Raises MemoryTooSmallError. What an earlier try left in memory is freed first: it would count as used."""
-        kexec.unload(self.devices.run, self.devices.root)
+        kexec.unload(self.arch, self.devices.run, self.devices.root)
         clear_folder(self.devices.folder)
         memory.check_fit(boot, self.arch, memory.read_memory(self.devices.root, self.devices.folder.parent))
 
@@ -53,7 +53,7 @@ class Launch:
 
     def jump(self) -> None:
         """Raises KexecReturnedError, or does not come back."""
-        kexec.jump(self.devices.run, self.devices.sync)
+        kexec.jump(self.arch, self.devices.run, self.devices.sync)
 
 
 def download(

@@ -48,7 +48,8 @@ KERNEL_MEMORY = {
     # kexec-zImage-arm.c asks for the zImage and 4 bytes and maps the initrd (slurp_file_mmap). The zImage unpacks to four times
     # its size, and the initrd stands above --image-size (see kexec.py).
     "armhf": KernelMemory(loading=1, starting=5, initrd_copied=False, starting_least_bytes=64 * MEBIBYTE),
-    "riscv64": KernelMemory(loading=1.1, starting=1.1, initrd_copied=True),
+    # kexec_call.py maps both files and asks for image_size: 31.9 MB for an Image of 31.2 MB (6.12).
+    "riscv64": KernelMemory(loading=1.1, starting=1.1, initrd_copied=False),
 }
 
 

@@ -44,11 +44,11 @@ def test_a_device_tree_is_passed_if_the_plan_brought_one() -> None:
 
 def test_what_an_earlier_try_loaded_is_unloaded_first(tmp_path: Path) -> None:
     run = RecordingRun()
-    unload(run, tmp_path)
+    unload("arm64", run, tmp_path)
     (tmp_path / "sys/kernel").mkdir(parents=True)
     for state in ("0", "1"):
         (tmp_path / "sys/kernel/kexec_loaded").write_text(f"{state}\n")
-        unload(run, tmp_path)
+        unload("arm64", run, tmp_path)
     assert run.commands == [["kexec", "-u"]]
 
 
@@ -60,7 +60,7 @@ def test_a_jump_syncs_first_and_fails_whenever_it_comes_back() -> None:
         return Completed(0, "", "")
 
     with pytest.raises(KexecReturnedError, match="came back"):
-        jump(come_back, lambda: order.append("sync"))
+        jump("arm64", come_back, lambda: order.append("sync"))
     assert order == ["sync", "kexec -e"]
 
 
@@ -69,4 +69,4 @@ def test_a_jump_that_cannot_even_start_is_the_same_failure() -> None:
         raise CommandError("kexec: not found")
 
     with pytest.raises(KexecReturnedError, match="not found"):
-        jump(missing, lambda: None)
+        jump("arm64", missing, lambda: None)
