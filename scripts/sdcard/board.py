@@ -42,11 +42,24 @@ class DebianFirmware:
 
 
 @dataclass(frozen=True)
+class UBootSetting:
+    """One line of U-Boot's configuration that differs from the board's defconfig."""
+
+    line: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class UBootBuild:
-    """Firmware that Debian has as source only: its U-Boot, built for one `config` with Debian's cross compiler."""
+    """Firmware that Debian has as source only: its U-Boot, built for one `config` with Debian's cross compiler.
+
+    `added` are (file of this project's folder u-boot, folder in U-Boot's source) that are compiled with it.
+    """
 
     config: str
     reason: str
+    settings: tuple[UBootSetting, ...] = ()
+    added: tuple[tuple[str, str], ...] = ()
     cross_compile: str = "arm-linux-gnueabihf-"
 
 

@@ -11,6 +11,7 @@ from scripts.sdcard.board import (
     ReservedArea,
     ScriptAddresses,
     UBootBuild,
+    UBootSetting,
 )
 from scripts.sdcard.rows_common import BOARD_ARGUMENTS, PI_CONFIG_RULE, PI_FIRMWARE_REASON, PI_MENU_REASON, QEMU_SD_SIZE
 
@@ -120,11 +121,25 @@ VEXPRESS_A9 = Board(
     name="vexpress-a9",
     title="ARM Versatile Express with Cortex-A9 (QEMU vexpress-a9)",
     arch="armhf",
-    flash=UBootBuild("vexpress_ca9x4_defconfig", "Debian builds no U-Boot for it; on the board it is in NOR flash"),
+    flash=UBootBuild(
+        "vexpress_ca9x4_defconfig",
+        "Debian builds no U-Boot for it; on the board it is in NOR flash",
+        settings=(
+            UBootSetting("CONFIG_USE_PREBOOT=y", "for the next line"),
+            UBootSetting(
+                'CONFIG_PREBOOT="setenv kernel_addr_r 0x62000000; setenv pxefile_addr_r 0x63000000; '
+                'setenv scriptaddr 0x63000000; setenv fdt_addr_r 0x63800000; setenv ramdisk_addr_r 0x64000000"',
+                "vexpress_common.h has no addresses for menu and initramfs, so extlinux.conf is refused; the kernel unpacks "
+                "itself to 0x60208000 and must not meet them",
+            ),
+        ),
+        added=(("vexpress_park.S", "board/armltd/vexpress"),),
+    ),
     flash_file="u-boot",
     trees=(DeviceTree("vexpress-v2p-ca9.dtb", "CoreTile Express A9x4"),),
     fdt="vexpress-v2p-ca9.dtb",
     fdt_reason="U-Boot's own device tree for it has no more than U-Boot needs",
+    console="ttyAMA0",  # its device tree has no stdout-path: without this word the kernel is silent
     arguments=BOARD_ARGUMENTS,
     power_of_two=QEMU_SD_SIZE,
     serial="first UART, 38400 8N1 in U-Boot (CONFIG_BAUDRATE); QEMU ignores the speed",
@@ -140,6 +155,7 @@ VEXPRESS_A15 = Board(
     trees=(DeviceTree("vexpress-v2p-ca15-tc1.dtb", "CoreTile Express A15x2"),),
     fdt="vexpress-v2p-ca15-tc1.dtb",
     fdt_reason="there is no U-Boot to choose one",
+    console="ttyAMA0",  # its device tree has no stdout-path either
     arguments=BOARD_ARGUMENTS,
     power_of_two=QEMU_SD_SIZE,
     serial="first UART",

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from initramfs.architectures import ARCHITECTURES
-from initramfs.cache import cached_folder, key_of
+from initramfs.cache import cached_folder, file_sha256, key_of
 from initramfs.command import run
 from initramfs.mirrors import Suite
 from initramfs.packages import Packages
@@ -18,6 +18,7 @@ from initramfs.private_apt import host_suites
 from initramfs.progress import Progress
 from scripts.sdcard.board import UBootBuild
 
+ADDED_FILES = Path(__file__).parent / "u-boot"
 SOURCE_PACKAGE = "u-boot"
 # What a board may need of a build: the ELF file and its plain image, SPL and U-Boot in one file, and how it was configured.
 RESULTS = ("u-boot", "u-boot.bin", "u-boot-sunxi-with-spl.bin", ".config")
@@ -32,7 +33,9 @@ def built_u_boot(build: UBootBuild, progress: Progress) -> Path:
     architecture = ARCHITECTURES["armhf"]
     source = Packages(architecture, progress, suites=_source_suites).source(SOURCE_PACKAGE)
     compiler = run([f"{build.cross_compile}gcc", "--version"], timeout_s=60).splitlines()[0]
-    key = key_of([RECIPE, source.name, build.config, compiler])
+    settings = [setting.line for setting in build.settings]
+    added = [file_sha256(ADDED_FILES / name) for name, _ in build.added]
+    key = key_of([RECIPE, source.name, build.config, settings, added, compiler])
 
     def make(folder: Path) -> None:
         with (
@@ -49,6 +52,10 @@ def _build(source: Path, build: UBootBuild, work: Path, folder: Path) -> None:
     (description,) = source.glob("*.dsc")
     # apt has checked every file against the signed index, so the uploader's own signature adds nothing.
     run(["dpkg-source", "--no-check", "-x", description, tree], timeout_s=UNPACK_TIMEOUT_S)
+    for name, place in build.added:
+        shutil.copy(ADDED_FILES / name, tree / place / name)
+        with (tree / place / "Makefile").open("a") as makefile:
+            makefile.write(f"\nobj-y += {Path(name).stem}.o\n")
     time_s = run(["dpkg-parsechangelog", "-l", tree / "debian/changelog", "-S", "Timestamp"], timeout_s=60).strip()
     environment = {"SOURCE_DATE_EPOCH": time_s, "KCFLAGS": f"-ffile-prefix-map={tree}=. -ffile-prefix-map={output}=."}
     make: list[str | Path] = [
@@ -60,13 +67,12 @@ def _build(source: Path, build: UBootBuild, work: Path, folder: Path) -> None:
         f"O={output}",
         f"CROSS_COMPILE={build.cross_compile}",
     ]
-    for target in (build.config, "all"):
-        run(
-            [*make, target],
-            timeout_s=BUILD_TIMEOUT_S,
-            environment=environment,
-            hint="the packages that U-Boot needs are in scripts/packages.txt",
-        )
+    hint = "the packages that U-Boot needs are in scripts/packages.txt"
+    run([*make, build.config], timeout_s=BUILD_TIMEOUT_S, environment=environment, hint=hint)
+    with (output / ".config").open("a") as config:
+        config.writelines(f"{setting.line}\n" for setting in build.settings)
+    for target in ("olddefconfig", "all"):
+        run([*make, target], timeout_s=BUILD_TIMEOUT_S, environment=environment, hint=hint)
     for name in RESULTS:
         if (output / name).is_file():
             shutil.copy(output / name, folder / name)
