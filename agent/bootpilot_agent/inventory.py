@@ -94,11 +94,17 @@ class Board:
 
 @dataclass(frozen=True)
 class Cpu:
-    """`possible` counts what the firmware describes, `online` what runs now (one, with the loader's nr_cpus=1)."""
+    """`possible` counts what the firmware describes, `online` what runs now (one, with the loader's nr_cpus=1).
+
+    `enable_method` is how firmware starts a CPU (psci, spin-table, ...; "" where it does not say). `hotplug`: the kernel can
+    take a CPU away, which kexec needs for all but one; None where only one runs, so that it cannot be told.
+    """
 
     model: str
     possible: int
     online: int
+    enable_method: str = ""
+    hotplug: bool | None = None
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)
@@ -109,23 +115,43 @@ class Cpu:
             model=fields.text("model", most=256),
             possible=fields.number("possible", most=65536),
             online=fields.number("online", most=65536),
+            enable_method=fields.text_or_none("enable_method", most=64) or "",
+            hotplug=fields.flag_or_none("hotplug"),
         )
 
 
 @dataclass(frozen=True)
 class KexecCapability:
-    """The two system calls that this kernel has, and its lockdown mode: none, integrity, confidentiality or "" (unknown)."""
+    """The two system calls that this kernel has, and its lockdown mode: none, integrity, confidentiality or "" (unknown).
+
+    `trouble` says why the jump would fail on this board all the same; "" where nothing is known against it.
+    """
 
     load: bool
     file_load: bool
     lockdown: str
+    trouble: str = ""
+
+    @property
+    def objection(self) -> str:
+        """Why this board cannot be given a payload, as a sentence for a person; "" if it can."""
+        if not (self.load or self.file_load):
+            return "the loader kernel of this board has no kexec" + (
+                f" (locked down: {self.lockdown})" if self.lockdown not in ("", "none") else ""
+            )
+        return self.trouble
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "KexecCapability":
-        return cls(load=fields.flag("load"), file_load=fields.flag("file_load"), lockdown=fields.text("lockdown", most=32))
+        return cls(
+            load=fields.flag("load"),
+            file_load=fields.flag("file_load"),
+            lockdown=fields.text("lockdown", most=32),
+            trouble=fields.text_or_none("trouble", most=500) or "",
+        )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ NONCE_PATTERN = r"[0-9a-f]{64}"
 SHA256_PATTERN = r"[0-9a-f]{64}"
 TOKEN_PATTERN = r"[0-9A-Za-z._~+/=-]{1,512}"
 MAX_ARTIFACT_BYTES = 1 << 40
+BUILD_PATTERN = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,127}"
+# Loaders in a row from one power-on: the card's, a newer one, and a third where the site changes over meanwhile.
+MAX_LOADERS = 3
 
 # COMMAND_LINE_SIZE of each architecture (arch/*/include/uapi/asm/setup.h), including the closing NUL.
 COMMAND_LINE_SIZE = {"amd64": 2048, "arm64": 2048, "armhf": 1024, "riscv64": 1024}
@@ -113,7 +116,10 @@ class LastAttempt:
 
 @dataclass(frozen=True)
 class Report:
-    """The body of POST /v1/boot. `clock_unix_s` is the board's idea of the time, wrong on boards without a battery."""
+    """The body of POST /v1/boot. `clock_unix_s` is the board's idea of the time, wrong on boards without a battery.
+
+    `loader_builds` are the builds of the loaders since power-on, oldest first; the last one is `build_id`.
+    """
 
     boot_id: str
     nonce: str
@@ -127,6 +133,7 @@ class Report:
     clock_unix_s: int
     last_attempt: LastAttempt | None
     simulated: bool
+    loader_builds: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -135,6 +142,7 @@ class Report:
             "nonce": self.nonce,
             "arch": self.arch,
             "agent": {"version": self.agent_version, "build_id": self.build_id},
+            "loader_builds": list(self.loader_builds),
             "features": list(self.features),
             "evidence": [piece.to_json() for piece in self.evidence],
             **self.inventory.to_json(),
@@ -166,6 +174,8 @@ class Report:
             clock_unix_s=fields.child("clock").number("unix_s", least=-(2**40), most=2**40),
             last_attempt=LastAttempt.from_fields(fields.child("last_attempt")) if fields.has("last_attempt") else None,
             simulated=fields.flag("simulated"),
+            # The agents on the first cards know nothing of it.
+            loader_builds=fields.texts("loader_builds", most=16, longest=128) if fields.has("loader_builds") else (),
         )
 
 
@@ -232,7 +242,10 @@ class PayloadFile:
 
 @dataclass(frozen=True)
 class BootPayload:
-    """What a `boot` plan boots. `dtb` is there exactly if the policy is FILE. `profile` is a name for people."""
+    """What a `boot` plan boots. `dtb` is there exactly if the policy is FILE. `profile` is a name for people.
+
+    `loader` is the build id of the loader that this is, "" for any other payload.
+    """
 
     profile: str
     kernel: Artifact
@@ -241,6 +254,7 @@ class BootPayload:
     dtb: Artifact | None
     command_line: str
     files: tuple[PayloadFile, ...]
+    loader: str = ""
 
     def to_json(self) -> dict[str, Json]:
         dtb: dict[str, Json] = {"policy": self.dtb_policy}
@@ -251,6 +265,7 @@ class BootPayload:
             "dtb": {**dtb, "artifact": self.dtb.to_json()} if self.dtb else dtb,
             "command_line": self.command_line,
             "files": [file.to_json() for file in self.files],
+            **({"loader": self.loader} if self.loader else {}),
         }
 
     @classmethod
@@ -265,6 +280,7 @@ class BootPayload:
             dtb=Artifact.from_fields(dtb.child("artifact")) if policy is DtbPolicy.FILE else None,
             command_line=check_command_line(fields.text("command_line", most=1 << 16), arch),
             files=tuple(PayloadFile.from_fields(item) for item in fields.children("files", most=64)),
+            loader=fields.text("loader", pattern=BUILD_PATTERN, expected="a build id") if fields.has("loader") else "",
         )
 
 

@@ -8,16 +8,16 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Row
 
 from bootpilot_agent.plan import Plan, Report
-from bootpilot_server import boot_records, node_records
+from bootpilot_server import boot_records, loader_records, node_records
 from bootpilot_server.boot_state import ended_badly
 from bootpilot_server.decide import decide
-from bootpilot_server.decision import Catalogue, Decision, NodeFacts
+from bootpilot_server.decision import Catalogue, Decision, LoaderTries, NodeFacts
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.identification import known_by
 from bootpilot_server.recipes import Revision
@@ -59,12 +59,19 @@ def answer(server: Server, question: Question) -> bytes:
         node = recognise(connection, report, question.address, question.now)
         if boot and boot.node_id != node.id:
             raise ProblemError(409, "this boot_id belongs to another node; begin a new boot with a new boot_id")
+        before = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+        chain = loader_records.chain_of(report, boot, before)
+        if boot is None:
+            node = _settle_before(connection, node, before, report, question.now)
         revision = server.revisions.in_force(connection)
-        decision = decide_for(server, revision, node, report, question.now)
+        tries = loader_records.tries_of(connection, node.id)
+        decision = decide_for(server, revision, facts_about(node, report, chain, tries), question.now)
         refuse_crowd(connection, node, decision, server.config)
         _store_files(server, decision.files)
         plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
-        _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan))
+        if decision.loader and (boot is None or boot.loader != decision.loader):
+            loader_records.count_offer(connection, node.id, decision.loader)
+        _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
     log.info("node %s: %s", node.id, decision.why[0])
     return _to_bytes(plan)
 
@@ -88,18 +95,24 @@ def _check_token(server: Server, connection: Connection, boot: BootRecord, quest
         raise ProblemError(409, "the token of this boot_id has ended; begin a new boot with a new boot_id")
 
 
-def decide_for(server: Server, revision: Revision, node: NodeRecord, report: Report, now: float) -> Decision:
-    """What this revision gives this node, with what the server has and knows at the moment."""
-    digests = {ref.sha256 for profile in revision.profiles.values() for ref in profile.artifacts}
-    catalogue = Catalogue(server.artifacts.describe(digests), server.config.mirrors)
-    facts = NodeFacts(
+def facts_about(node: NodeRecord, report: Report, chain: tuple[str, ...], tries: Mapping[str, LoaderTries]) -> NodeFacts:
+    """What is known of a node as it asks: its report, the loaders since power-on, what became of newer ones."""
+    return NodeFacts(
         node_id=node.id,
         report=report,
         approved=node.approved_at is not None,
         known_by=known_by(report.evidence),
         conflict=node.conflict,
+        loader_builds=chain,
+        loader_tries=tries,
     )
-    return decide(facts, revision.rules, revision.profiles, catalogue, now)
+
+
+def decide_for(server: Server, revision: Revision, facts: NodeFacts, now: float) -> Decision:
+    """What this revision gives this node, with what the server has and knows at the moment."""
+    digests = {ref.sha256 for payload in revision.payloads().values() for ref in payload.artifacts}
+    catalogue = Catalogue(server.artifacts.describe(digests), server.config.mirrors)
+    return decide(facts, revision, catalogue, now)
 
 
 def _store_files(server: Server, files: Iterable[RenderedFile]) -> None:
@@ -117,6 +130,7 @@ def _remember(
     report: Report,
     question: Question,
     decision: Decision,
+    chain: tuple[str, ...],
 ) -> None:
     shown = {key: value for key, value in decision.plan.to_json().items() if key not in ("token", "nonce")}
     why = _kept(decision.why)
@@ -132,13 +146,15 @@ def _remember(
         "profile": decision.profile,
         "expects": decision.expects.value,
         "revision": revision.number,
+        "loader": decision.loader,
+        "loader_builds": json.dumps(chain),
     }
     boot_records.save_boot(connection, report.boot_id, values, question.now)
     body_sha256 = hashlib.sha256(question.body).hexdigest()
     plan = json.dumps({**decision.plan.to_json(), "token": ""})
     boot_records.save_question(connection, report.boot_id, report.nonce, body_sha256, decision.plan.valid_s, plan, question.now)
     if boot is None:
-        _begin_boot(connection, node, report, question.now)
+        node_records.set_current_boot(connection, node.id, report.boot_id, node.failures)
     if boot is None or boot.read_why()[:1] != why[:1]:
         node_records.add_history(connection, node.id, why[0], question.now, report.boot_id)
 
@@ -150,21 +166,26 @@ def _kept(why: Sequence[str]) -> list[str]:
     return [*lines, *([f"and {more} more rules; `bootpilot explain` lists all"] if more else [])]
 
 
-def _begin_boot(connection: Connection, node: NodeRecord, report: Report, now: float) -> None:
-    """Settle what became of the node's boot before, and make this one its current boot."""
-    failures = node.failures
+def _settle_before(
+    connection: Connection, node: NodeRecord, before: BootRecord | None, report: Report, now: float
+) -> NodeRecord:
+    """A node begins another boot: settle what became of the boot before. The node's record comes back with its failures."""
     if report.last_attempt:
         last = report.last_attempt
         text = f"{last.stage}: {last.message}" + (f" (hint: {last.hint})" if last.hint else "")
         earlier = boot_records.find_boot(connection, last.boot_id)
         if earlier and earlier.node_id == node.id:
             boot_records.fail_boot(connection, last.boot_id, text, now)
+            before = boot_records.find_boot(connection, before.id) if before else None
         node_records.add_history(connection, node.id, f"an earlier boot failed out of reach: {text}", now)
-    before = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
-    if before and ended_badly(before, now):
-        failures += 1
-        node_records.add_history(connection, node.id, "that boot did not end well", now, before.id)
-    node_records.set_current_boot(connection, node.id, report.boot_id, failures)
+    if before is None:
+        return node
+    loader_records.settle(connection, node, before, report, now)
+    after = boot_records.find_boot(connection, before.id) or before
+    if not ended_badly(after, now):
+        return node
+    node_records.add_history(connection, node.id, "that boot did not end well", now, before.id)
+    return replace(node, failures=node.failures + 1)
 
 
 def _new_token(server: Server, node: NodeRecord, report: Report) -> str:

@@ -52,7 +52,7 @@ def remove_named(server: Server, texts: Sequence[str], now: float) -> list[str]:
         planned = _named_by_plans(connection, now - KEPT_S)
         for sha256 in digests:
             if sha256 in in_force:
-                message = f"artifact {sha256} is named by profile {in_force[sha256]}, which is in force"
+                message = f"artifact {sha256} is named by {in_force[sha256]}, which is in force"
                 raise OperatorError(message, "`bootpilot apply` a folder that does not name it first")
             if sha256 in planned:
                 message = f"artifact {sha256} was named in a plan of the last {KEPT_S // 86400} days"
@@ -76,9 +76,9 @@ def _meant(digests: Iterable[str], text: str) -> str:
 
 
 def _named_in_force(server: Server, connection: Connection) -> Mapping[str, str]:
-    """Digest -> the profile that names it."""
-    profiles = server.revisions.in_force(connection).profiles.values()
-    return {ref.sha256: profile.name for profile in profiles for ref in profile.artifacts}
+    """Digest -> the file of the folder that names it."""
+    payloads = server.revisions.in_force(connection).payloads()
+    return {ref.sha256: path for path, payload in payloads.items() for ref in payload.artifacts}
 
 
 def _named_by_plans(connection: Connection, since: float) -> set[str]:

@@ -100,6 +100,11 @@ def _move_on(connection: Connection, boot_id: str, event: Event, now: float) -> 
         set_if(boots.c.alive_at.is_(None), alive_at=now)
 
 
+def mark_alive(connection: Connection, boot_id: str, now: float) -> None:
+    """What the boot started was heard of."""
+    connection.execute(update(boots).where(boots.c.id == boot_id, boots.c.alive_at.is_(None)).values(alive_at=now))
+
+
 def fail_boot(connection: Connection, boot_id: str, failure: str, now: float) -> bool:
     """False if it had failed already; the first reason stays."""
     change = update(boots).where(boots.c.id == boot_id, boots.c.failed_at.is_(None)).values(failed_at=now, failure=failure)

@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from bootpilot_agent.events import Event, EventName, Source
 from bootpilot_agent.fields import Fields, Json
-from bootpilot_server.recipes import Expects
 from bootpilot_server.records import BootRecord
 
 
@@ -23,6 +22,7 @@ class StateKind(StrEnum):
     FETCHING = "fetching"
     LOADED = "loaded"
     HANDOVER = "handover"
+    LOADER_UP = "loader-up"
     PAYLOAD_UP = "payload-up"
     INSTALLING = "installing"
     INSTALLED = "installed"
@@ -70,7 +70,7 @@ def state_of(boot: BootRecord, now: float) -> BootState:
     silence_s = plan.number("payload_up_deadline_s")
     if boot.handover_at is not None:
         return _handed_over(boot, silence_s, now)
-    if boot.expects is not Expects.NONE and now > boot.planned_at + plan.number("fetch_deadline_s") + silence_s:
+    if boot.must_report and now > boot.planned_at + plan.number("fetch_deadline_s") + silence_s:
         return BootState(StateKind.BOARD_SILENT, f"no sign of life since {boot.event or 'the plan'}, and its time is over")
     return _before_jump(boot, plan)
 
@@ -79,7 +79,7 @@ def ended_badly(boot: BootRecord, now: float) -> bool:
     """Whether a boot counts as failed now that its node has started another one."""
     state = state_of(boot, now)
     # Handed over and back again before the deadline: the payload died, or it would not ask the server anew.
-    returned = state.kind is StateKind.HANDOVER and boot.expects is not Expects.NONE
+    returned = state.kind is StateKind.HANDOVER and boot.must_report
     return state.is_failure or returned
 
 
@@ -111,6 +111,8 @@ def _waiting(boot: BootRecord, wait: Fields, now: float) -> BootState:
 
 
 def _after_jump(boot: BootRecord) -> BootState:
+    if boot.loader:
+        return BootState(StateKind.LOADER_UP, f"{boot.profile} (build {boot.loader}) took over and began a boot of its own")
     if boot.event == EventName.INSTALLED:
         return BootState(StateKind.INSTALLED, "the installer says it is done")
     if boot.event == EventName.INSTALLING:
@@ -119,7 +121,7 @@ def _after_jump(boot: BootRecord) -> BootState:
 
 
 def _handed_over(boot: BootRecord, silence_s: int, now: float) -> BootState:
-    if boot.expects is Expects.NONE or boot.handover_at is None:
+    if not boot.must_report or boot.handover_at is None:
         return BootState(StateKind.HANDOVER, f"handed over to {boot.profile}, which need not report")
     if now > boot.handover_at + silence_s:
         return BootState(

@@ -41,9 +41,9 @@ def check_folder(root: Path, store: ArtifactStore) -> Checked:
     """Raises OperatorError if there is no such folder."""
     texts, unreadable = read_folder(root)
     revision, findings = read_revision(texts)
-    digests = {ref.sha256 for profile in revision.profiles.values() for ref in profile.artifacts if ref.sha256}
-    stored = store.describe(digests)
-    absent = [finding for profile in revision.profiles.values() for finding in _artifact_findings(profile, stored, texts)]
+    payloads = revision.payloads()
+    stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
+    absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]
     return Checked(texts, revision, tuple(sorted({*unreadable, *findings, *absent})))
 
 
@@ -57,9 +57,10 @@ def apply_folder(root: Path, server: Server) -> Applied:
     return Applied(**vars(checked), number=number, is_new=is_new)
 
 
-def _artifact_findings(profile: Profile, stored: Mapping[str, StoredArtifact], texts: Mapping[str, str]) -> list[Finding]:
+def _artifact_findings(
+    path: str, profile: Profile, stored: Mapping[str, StoredArtifact], texts: Mapping[str, str]
+) -> list[Finding]:
     """Artifacts that are not there, have another size than the profile says, or are kernels for another machine."""
-    path = f"profiles/{profile.name}.toml"
     lines = key_lines(texts[path])
     findings = []
     for place, ref in _places(profile):

@@ -26,6 +26,7 @@ examples:
   bootpilot apply site/                        put it in force as the next revision
   bootpilot serve --listen '[::]:8080'         answer boards, and show them on a page
   bootpilot node list                          which boards there are and what they are doing
+  bootpilot loader add new/                    publish a newer loader; no card needs to be written
   bootpilot explain 10000000abcdef01           why the board with this serial number gets what it gets
 
 exit status:
@@ -45,6 +46,16 @@ a folder of two files is enough (server-stub/README.md has every key):
 
 PRUNE = """
 kept is what the revision in force names, what plans of the last 7 days name, and what was added in the last 7 days
+"""
+
+LOADER = """
+  scripts/build-initramfs arm64 -o new/
+  bootpilot loader add new/ > site/loaders/arm64.toml
+  bootpilot check site/ && bootpilot apply site/
+
+Boards of that architecture then start the new loader from their card's one at every boot; no card is touched. A board on which
+it fails three times in a row goes on with its card's loader: `bootpilot explain NODE` says so, `bootpilot node retry-loader
+NODE` has it tried again.
 """
 
 FORGET = """
@@ -93,10 +104,11 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(verbs)
     _add_artifact(verbs)
+    _add_loader(verbs)
     check = _verb(verbs, "check", "commands:check_dir", "say what is wrong with a folder of profiles and rules", SITE)
-    check.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/ and rules/")
+    check.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/, rules/ and loaders/")
     apply = _verb(verbs, "apply", "commands:apply_dir", "make a folder the next revision, whole or not at all", SITE)
-    apply.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/ and rules/")
+    apply.add_argument("dir", type=Path, metavar="DIR", help="the folder that holds profiles/, rules/ and loaders/")
     explain = _verb(verbs, "explain", "node_commands:explain_node", "tell what a node would boot now, and why")
     explain.add_argument("node", metavar="NODE", help="a node id, its beginning, a serial number or a MAC address")
     _add_node(verbs)
@@ -132,6 +144,18 @@ def _add_artifact(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     listing.add_argument("--verify", action="store_true", help="read every file and compare it with its digest")
 
 
+def _add_loader(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "newer loaders for boards whose card holds an older one"
+    loader = verbs.add_parser("loader", help=text, description=_sentence(text))
+    inner = loader.add_subparsers(required=True, metavar="COMMAND")
+    add = _verb(inner, "add", "loader_commands:loader_add", "store a loader and print its loaders/ARCH.toml", LOADER)
+    add.add_argument("dir", type=Path, metavar="DIR", help="the folder that scripts/build-initramfs ARCH -o DIR made")
+    add.add_argument(
+        "--console", action="append", default=[], metavar="NAME", help="e.g. ttyS0,115200: for boards whose firmware names none"
+    )
+    _verb(inner, "list", "loader_commands:loader_list", "the loaders in force, and how many boards run them")
+
+
 def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     node = verbs.add_parser("node", help="the boards this server knows", description=_sentence("the boards this server knows"))
     inner = node.add_subparsers(required=True, metavar="COMMAND")
@@ -141,6 +165,10 @@ def _add_node(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     show.add_argument("node", metavar="NODE", help=which)
     approve = _verb(inner, "approve", "node_commands:node_approve", "let nodes have what rules give them")
     approve.add_argument("node", nargs="+", metavar="NODE", help=which)
+    retry = _verb(
+        inner, "retry-loader", "node_commands:node_retry_loader", "offer newer loaders again to nodes on which they failed"
+    )
+    retry.add_argument("node", nargs="+", metavar="NODE", help=which)
     forget = _verb(inner, "forget", "node_commands:node_forget", "delete nodes with their boots, logs and history", FORGET)
     forget.add_argument("node", nargs="+", metavar="NODE", help=which)
     forget.add_argument("--yes", action="store_true", help="do not ask")

@@ -62,7 +62,9 @@ def artifact_prune(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def check_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
     checked = check.check_folder(arguments.dir, ArtifactStore(read_config(arguments.home).artifacts))
-    summary = f"{len(checked.revision.profiles)} profiles, {len(checked.revision.rules)} rules"
+    revision = checked.revision
+    loaders = f", {len(revision.loaders)} loaders" if revision.loaders else ""
+    summary = f"{len(revision.profiles)} profiles, {len(revision.rules)} rules{loaders}"
     verdict = f"{summary}: good" if checked.is_usable else f"{summary}: not to be applied"
     terminal.tell({"usable": checked.is_usable, "findings": _findings(checked)}, _told(checked, verdict))
     return 0 if checked.is_usable else 1

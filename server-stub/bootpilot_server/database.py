@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError
+from bootpilot_server.migrations import MIGRATIONS
 from bootpilot_server.schema import SCHEMA_VERSION, metadata
 
 BUSY_TIMEOUT_S = 5.0
@@ -114,7 +115,9 @@ def open_database(path: Path, *, create: bool) -> Database:
 
 
 def _prepare(database: Database) -> None:
-    """Make the tables in an empty file. Of several servers that start at once, the first makes them and the others wait."""
+    """Make the tables in an empty file, or bring an older program's up to date. Of several servers that start at once, the
+    first does it and the others wait.
+    """
     with database.reading() as connection:
         version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if version > SCHEMA_VERSION:
@@ -125,9 +128,13 @@ def _prepare(database: Database) -> None:
     if version == SCHEMA_VERSION:
         return
     with database.writing() as connection:
-        if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == 0:
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version == 0:
             metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for older in range(max(1, version), SCHEMA_VERSION) if version else ():
+            for statement in MIGRATIONS[older]:
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The nouns of deciding: what is known about a node, what is at hand, and what a decision is. No I/O here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bootpilot_agent.evidence import Grade
@@ -23,15 +23,45 @@ class WaitReason(StrEnum):
     CAPABILITY = "capability"
 
 
+# How often in a row a newer loader may fail on a node.
+MAX_FAILURES = 3
+# Boots in a row that were told to start it without a word of it: where events get lost, failures are not seen.
+MAX_OFFERS = 3 * MAX_FAILURES
+
+
+@dataclass(frozen=True)
+class LoaderTries:
+    """What became of one loader on one node so far: failures and offers in a row, and the last failure in words."""
+
+    failures: int = 0
+    offers: int = 0
+    last_failure: str = ""
+
+    @property
+    def objection(self) -> str:
+        """Why it is not to be tried again, "" if it is."""
+        if self.failures >= MAX_FAILURES:
+            return f"it failed {self.failures} times in a row on this board, at last: {self.last_failure}"
+        if self.offers >= MAX_OFFERS:
+            return f"{self.offers} boots in a row were told to start it and none of them was heard of again"
+        return ""
+
+
 @dataclass(frozen=True)
 class NodeFacts:
-    """One node at the moment it asks. `known_by` is the best grade of its evidence, `conflict` what contradicts, or ""."""
+    """One node at the moment it asks. `known_by` is the best grade of its evidence, `conflict` what contradicts, or "".
+
+    `loader_builds` are the loaders since power-on, as far as report and server know, the one that asks last; `loader_tries`
+    what became of newer loaders on this node, by their build.
+    """
 
     node_id: str
     report: Report
     approved: bool = False
     known_by: Grade = Grade.NONE
     conflict: str = ""
+    loader_builds: tuple[str, ...] = ()
+    loader_tries: Mapping[str, LoaderTries] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,7 +86,10 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Decision:
-    """A plan without its token, the reasons in the order in which they were found, and the files it needs stored first."""
+    """A plan without its token, the reasons in the order in which they were found, and the files it needs stored first.
+
+    `lacks` says what the first rule's profile needs and this board, with this loader, cannot do.
+    """
 
     plan: Plan
     why: tuple[str, ...]
@@ -65,6 +98,12 @@ class Decision:
     expects: Expects = Expects.NONE
     files: tuple[RenderedFile, ...] = ()
     decided_at_s: float = 0.0
+    lacks: str = ""
+
+    @property
+    def loader(self) -> str:
+        """The build of the loader that the plan starts, "" for any other plan."""
+        return self.plan.boot.loader if self.plan.boot else ""
 
 
 class RefusedError(Exception):

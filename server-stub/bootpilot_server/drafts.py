@@ -29,7 +29,11 @@ def required_features(profile: Profile, arch: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((Action.BOOT.value, *tree, *profile.requires)))
 
 
-def draft_boot(node: NodeFacts, profile: Profile, files: Iterable[RenderedFile], artifacts: Catalogue) -> Plan:
+def draft_boot(
+    node: NodeFacts, profile: Profile, files: Iterable[RenderedFile], artifacts: Catalogue, *, loader: str = ""
+) -> Plan:
+    """`loader` is the build id if this profile is a newer loader."""
+
     def artifact(ref: ArtifactRef) -> Artifact:
         return Artifact(artifacts.urls(ref.sha256), artifacts.stored[ref.sha256].size_bytes, ref.sha256, ref.unpacked_bytes)
 
@@ -54,6 +58,7 @@ def draft_boot(node: NodeFacts, profile: Profile, files: Iterable[RenderedFile],
             dtb=artifact(profile.dtb) if profile.dtb else None,
             command_line=profile.command_line,
             files=tuple(_payload_file(file) for file in files),
+            loader=loader,
         ),
     )
 

@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass
 
-from bootpilot_server import node_records
-from bootpilot_server.answer import decide_for
+from bootpilot_server import boot_records, loader_records, node_records
+from bootpilot_server.answer import decide_for, facts_about
 from bootpilot_server.decision import Decision
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.records import NodeRecord
@@ -37,7 +37,11 @@ def find_by_text(server: Server, text: str) -> NodeRecord:
 
 
 def explain(server: Server, node: NodeRecord) -> Explanation:
+    report = node.read_report()
     with server.database.reading() as connection:
         revision = server.revisions.in_force(connection)
-    report = node.read_report()
-    return Explanation(node, revision.number, decide_for(server, revision, node, report, time.time()))
+        boot = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+        chain = loader_records.chain_of(report, boot, None)
+        tries = loader_records.tries_of(connection, node.id)
+    decision = decide_for(server, revision, facts_about(node, report, chain, tries), time.time())
+    return Explanation(node, revision.number, decision)

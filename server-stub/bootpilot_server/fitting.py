@@ -22,8 +22,8 @@ def fit_profile(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tupl
         raise RefusedError(
             WaitReason.CAPABILITY, f"profile {profile.name} needs {', '.join(missing)}, which this loader does not offer"
         )
-    if not (report.inventory.kexec.load or report.inventory.kexec.file_load):
-        raise RefusedError(WaitReason.CAPABILITY, "the loader kernel of this board has no kexec")
+    if objection := report.inventory.kexec.objection:
+        raise RefusedError(WaitReason.CAPABILITY, objection)
     for ref in profile.artifacts:
         _refuse_artifact(profile, ref, artifacts)
     kernel_arch = artifacts.stored[profile.kernel.sha256].kernel_arch

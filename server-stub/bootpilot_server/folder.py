@@ -1,4 +1,4 @@
-"""Reads an operator's folder of profiles, rules and templates, once, into texts. Touches only that folder, and never writes."""
+"""Reads an operator's folder of profiles, rules, loaders and templates, once, into texts. Never writes."""
 
 import difflib
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.findings import Finding
 
-FOLDERS = ("profiles", "rules", "templates")
+FOLDERS = ("profiles", "rules", "loaders", "templates")
 MAX_FILES = 2000
 MAX_FILE_BYTES = 1 << 20
 # What stands at the top of many a repository and is never taken for a part of the site.
@@ -16,11 +16,13 @@ PAPERS = ("readme", "license", "copying", "changelog", "makefile")
 def read_folder(root: Path) -> tuple[dict[str, str], list[Finding]]:
     """Texts by their path below `root`. What is decided afterwards is decided about these bytes. Raises OperatorError."""
     if not root.is_dir():
-        raise OperatorError(f"{root}: no such folder", "it holds profiles/, rules/ and, if you like, templates/")
+        raise OperatorError(f"{root}: no such folder", "it holds profiles/, rules/ and, if you like, loaders/ and templates/")
     findings = _strays(root)
     if not any((root / name).is_dir() for name in FOLDERS):
         near = next((f"{finding.file} {finding.reason}" for finding in findings if not finding.warning), "")
-        raise OperatorError(f"{root}: none of profiles/, rules/, templates/ is in it", near or "name the folder above them")
+        raise OperatorError(
+            f"{root}: none of profiles/, rules/, loaders/, templates/ is in it", near or "name the folder above them"
+        )
     texts: dict[str, str] = {}
     for path in sorted(path for name in FOLDERS for path in (root / name).rglob("*")):
         if any(_is_hidden(part) for part in path.relative_to(root).parts) or path.is_dir():
@@ -48,7 +50,9 @@ def _stray(path: Path) -> Finding:
     if near:
         return Finding(path.name, 1, f"is in no folder that counts; did you mean {near[0]}/?")
     if path.suffix == ".toml":
-        return Finding(path.name, 1, "is in no folder that counts; rules stand in rules/, profiles in profiles/")
+        return Finding(
+            path.name, 1, "is in no folder that counts; rules stand in rules/, profiles in profiles/, loaders in loaders/"
+        )
     return Finding(path.name, 1, f"is in no folder that counts ({', '.join(FOLDERS)}) and is left out", warning=True)
 
 

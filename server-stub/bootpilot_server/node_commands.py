@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Row
 
 from bootpilot_agent.fields import Json
-from bootpilot_server import boot_records, node_records
+from bootpilot_server import boot_records, loader_records, node_records
 from bootpilot_server.boot_state import state_of
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.explain import explain, find_by_text
@@ -83,6 +83,18 @@ def node_forget(arguments: argparse.Namespace, terminal: Terminal) -> int:
             for node_id in found:
                 node_records.forget_node(connection, node_id)
     terminal.tell({"forgotten": [*found]}, "\n".join(f"forgot {line}" for line in told))
+    return 0
+
+
+def node_retry_loader(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """All of the nodes or, if one is not known, none."""
+    with opened_server(read_config(arguments.home), create=False) as server:
+        nodes = [find_by_text(server, text) for text in arguments.node]
+        with server.database.writing() as connection:
+            for node in nodes:
+                loader_records.forget_tries(connection, node.id, time.time())
+    told = "\n".join(f"newer loaders may be tried again on {node.id}" for node in nodes)
+    terminal.tell({"cleared": [node.id for node in nodes]}, told)
     return 0
 
 

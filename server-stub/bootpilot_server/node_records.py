@@ -33,6 +33,12 @@ def count_nodes(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(nodes)).scalar_one()
 
 
+def count_by_build(connection: Connection) -> dict[str, int]:
+    """How many nodes ran each loader when they asked last, by its build."""
+    query = select(boots.c.build_id, func.count()).join(nodes, nodes.c.current_boot == boots.c.id).group_by(boots.c.build_id)
+    return {str(build): int(count) for build, count in connection.execute(query)}
+
+
 def count_unapproved(connection: Connection) -> int:
     """Nodes that nobody approved by name, whether or not a rule lets them in."""
     return connection.execute(select(func.count()).select_from(nodes).where(nodes.c.approved_at.is_(None))).scalar_one()

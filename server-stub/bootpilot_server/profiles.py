@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bootpilot_agent.fields import FieldError
 from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line, check_unlinked
@@ -17,31 +18,39 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 def read_profile(name: str, table: Table, templates: Mapping[str, str]) -> Profile:
     """Faults go into the table's document; what comes back is whole only if there are none."""
+    profile = replace(
+        read_payload(name, table.choice("expects", Expects), table),
+        files=tuple(_file(item, templates) for item in table.tables("file")),
+        requires=table.texts("requires", ()),
+        writes_disk=table.flag("writes_disk", False),
+        valid_s=table.number("valid_s", Profile.valid_s, least=1, most=86400),
+    )
+    table.close()
+    _check_whole(profile, table)
+    return profile
+
+
+def read_payload(name: str, expects: Expects, table: Table) -> Profile:
+    """What profiles and loaders have in common: what is booted, and how long that may take. The table stays open."""
     dtb = table.table("dtb")
     policy = dtb.choice("policy", DtbPolicy, DtbPolicy.RUNNING)
-    profile = Profile(
+    payload = Profile(
         name=name,
-        expects=table.choice("expects", Expects),
+        expects=expects,
         kernel=_artifact(table.table("kernel")),
         initrds=tuple(_artifact(item) for item in table.tables("initrd")),
         dtb_policy=policy,
         dtb=_artifact(dtb) if policy is DtbPolicy.FILE else None,
         command_line=table.text("command_line", ""),
-        files=tuple(_file(item, templates) for item in table.tables("file")),
         arch=table.text("arch", "", pattern="|".join(("", *ARCHITECTURES)), expected="one of " + ", ".join(ARCHITECTURES)),
-        requires=table.texts("requires", ()),
-        writes_disk=table.flag("writes_disk", False),
         watchdog=table.choice("watchdog", Watchdog, Watchdog.STOP),
-        valid_s=table.number("valid_s", Profile.valid_s, least=1, most=86400),
         fetch_deadline_s=table.number("fetch_deadline_s", Profile.fetch_deadline_s, least=1, most=MAX_DEADLINE_S),
         payload_up_deadline_s=table.number(
             "payload_up_deadline_s", Profile.payload_up_deadline_s, least=1, most=MAX_DEADLINE_S
         ),
     )
     dtb.close()
-    table.close()
-    _check_whole(profile, table)
-    return profile
+    return payload
 
 
 def _check_whole(profile: Profile, table: Table) -> None:
@@ -52,17 +61,21 @@ def _check_whole(profile: Profile, table: Table) -> None:
         )
     if profile.expects is Expects.INSTALLED and not profile.writes_disk:
         table.fault("expects", 'expects "installed", so it must say writes_disk = true')
-    # The command line must fit every architecture that the profile may be given to; without `arch` that is all of them.
-    for arch in [profile.arch] if profile.arch else ARCHITECTURES:
-        try:
-            check_command_line(profile.command_line, arch)
-        except FieldError as error:
-            table.fault("command_line", str(error).partition(": ")[2])
-            break
+    check_command_line_of(profile, table)
     paths = [file.path for file in profile.files]
     for index, path in enumerate(paths):
         if path in paths[:index]:
             table.document.fault((*table.path, "file", index, "path"), f"file[{index}].path: {path} is written twice")
+
+
+def check_command_line_of(payload: Profile, table: Table) -> None:
+    """It must fit every architecture that the payload may be given to; without `arch` that is all of them."""
+    for arch in [payload.arch] if payload.arch else ARCHITECTURES:
+        try:
+            check_command_line(payload.command_line, arch)
+        except FieldError as error:
+            table.fault("command_line", str(error).partition(": ")[2])
+            break
 
 
 def _artifact(table: Table) -> ArtifactRef:

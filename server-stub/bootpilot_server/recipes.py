@@ -15,6 +15,13 @@ class Expects(StrEnum):
     NONE = "none"
 
 
+class Offer(StrEnum):
+    """Which boards get a newer loader: all that may boot, or those that lack what their profile needs."""
+
+    ALWAYS = "always"
+    NEEDED = "needed"
+
+
 @dataclass(frozen=True)
 class ArtifactRef:
     """A profile's mention of an artifact. `size_bytes` and `unpacked_bytes` are 0 where the profile does not say."""
@@ -85,12 +92,33 @@ class Rule:
     admit: bool = False
     conditions: tuple[Condition, ...] = ()
     memory_at_least_mib: int = 0
+    cpus_at_least: int = 0
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A newer loader. `payload` is how it is booted, `build` what its agent reports; `selector` says which boards it is for."""
+
+    payload: Profile
+    build: str
+    offer: Offer
+    selector: Rule
+
+    @property
+    def name(self) -> str:
+        return self.selector.name
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One numbered state of profiles and rules, templates inside. Number 0 is the empty state before the first `apply`."""
+    """One numbered state of profiles, rules and loaders, templates inside. Number 0 is the empty state before any `apply`."""
 
     number: int = 0
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    loaders: tuple[Loader, ...] = ()
+
+    def payloads(self) -> Mapping[str, Profile]:
+        """Everything that a plan may boot, by the file that describes it."""
+        profiles = {f"profiles/{name}.toml": profile for name, profile in self.profiles.items()}
+        return profiles | {f"loaders/{loader.name}.toml": loader.payload for loader in self.loaders}

@@ -34,7 +34,7 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class BootRecord:
-    """One boot: its last decision and what its events amount to so far."""
+    """One boot: its last decision and what its events amount to so far. `loader` is the build that its plan starts, or ""."""
 
     id: str
     node_id: str
@@ -58,6 +58,17 @@ class BootRecord:
     failure: str
     done_at: float | None
     install_id: str | None
+    loader: str = ""
+    loader_builds: str = "[]"
+
+    @property
+    def must_report(self) -> bool:
+        """Whether silence after the jump is a failure."""
+        return self.expects is not Expects.NONE or self.loader != ""
+
+    def read_loader_builds(self) -> tuple[str, ...]:
+        """The loaders since power-on, oldest first; () for a boot from before the server kept them."""
+        return tuple(json.loads(self.loader_builds))
 
     def read_plan(self) -> dict[str, Json]:
         """The plan as JSON, without token and nonce."""

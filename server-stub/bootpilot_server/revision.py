@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from bootpilot_server.findings import Document, Finding, Table
+from bootpilot_server.loaders import read_loader
 from bootpilot_server.profiles import NAME_PATTERN, is_name, read_profile
-from bootpilot_server.recipes import Profile, Revision, Rule
+from bootpilot_server.recipes import Loader, Profile, Revision, Rule
 from bootpilot_server.rendering import template_faults
 from bootpilot_server.rules import read_rule, ties
 from bootpilot_server.toml_lines import key_lines, line_of
@@ -26,10 +27,14 @@ def read_revision(texts: Mapping[str, str], number: int = 0) -> tuple[Revision, 
     )
     known = frozenset(_name(path) for path in texts if path.startswith("profiles/"))
     rules: dict[str, Rule] = _read_each("rules", texts, findings, lambda name, table: read_rule(name, table, known))
+    loaders: dict[str, Loader] = _read_each("loaders", texts, findings, read_loader)
     for name in templates:
         findings += [Finding(f"templates/{name}", line, reason) for line, reason in template_faults(name, templates)]
-    findings += _tie_findings(list(rules.values()), texts)
-    return Revision(number, profiles, tuple(rules.values())), sorted(set(findings))
+    findings += _tie_findings("rules", list(rules.values()), texts)
+    for arch in {loader.payload.arch for loader in loaders.values()}:
+        selectors = [loader.selector for loader in loaders.values() if loader.payload.arch == arch]
+        findings += _tie_findings("loaders", selectors, texts)
+    return Revision(number, profiles, tuple(rules.values()), tuple(loaders.values())), sorted(set(findings))
 
 
 def _read_each(
@@ -57,11 +62,11 @@ def _toml_finding(path: str, text: str, error: tomllib.TOMLDecodeError) -> Findi
     return Finding(path, line, _TOML_POSITION.sub("", str(error)).strip())
 
 
-def _tie_findings(rules: list[Rule], texts: Mapping[str, str]) -> list[Finding]:
+def _tie_findings(folder: str, rules: list[Rule], texts: Mapping[str, str]) -> list[Finding]:
     findings = []
     for one, other in ties(rules):
-        path = f"rules/{other.name}.toml"
-        reason = f"has the priority {one.priority} of rules/{one.name}.toml; a board could match both, with different plans"
+        path = f"{folder}/{other.name}.toml"
+        reason = f"has the priority {one.priority} of {folder}/{one.name}.toml; a board could match both, with different plans"
         findings.append(Finding(path, line_of(key_lines(texts[path]), ("priority",)), reason))
     return findings
 

@@ -1,6 +1,7 @@
 """Reads rules/NAME.toml into a Rule, and finds rules that would contradict each other. No I/O here."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bootpilot_server.findings import Table
 from bootpilot_server.recipes import Condition, Rule
@@ -12,19 +13,26 @@ MAX_PATTERN = 256
 
 def read_rule(name: str, table: Table, profiles: frozenset[str]) -> Rule:
     """Faults go into the table's document; what comes back is whole only if there are none."""
+    profile = table.text("profile", expected="the name of a profile")
+    rule = replace(read_selector(name, table, profile), admit=table.flag("admit", False))
+    if profile and profile not in profiles:
+        table.fault("profile", f"there is no profiles/{profile}.toml")
+    table.close()
+    return rule
+
+
+def read_selector(name: str, table: Table, outcome: str) -> Rule:
+    """`priority` and `[match]`, which say who gets the outcome. The table stays open."""
     match = table.table("match")
     rule = Rule(
         name=name,
         priority=table.number("priority", most=MAX_PRIORITY),
-        profile=table.text("profile", expected="the name of a profile"),
-        admit=table.flag("admit", False),
+        profile=outcome,
         memory_at_least_mib=match.number("memory_at_least_mib", 0),
+        cpus_at_least=match.number("cpus_at_least", 0),
         conditions=tuple(_condition(fact, match) for fact in FACTS if match.has(fact)),
     )
-    if rule.profile and rule.profile not in profiles:
-        table.fault("profile", f"there is no profiles/{rule.profile}.toml")
     match.close()
-    table.close()
     return rule
 
 

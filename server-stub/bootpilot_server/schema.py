@@ -16,8 +16,8 @@ from sqlalchemy import (
     Text,
 )
 
-# Raise it with every change of a table, and write the migration that goes with it.
-SCHEMA_VERSION = 1
+# Raise it with every change of a table, and write the row of migrations.py that goes with it.
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -88,7 +88,21 @@ boots = Table(
     Column("failure", Text, nullable=False, default=""),
     Column("done_at", Float),
     Column("install_id", Text),
+    # The build of the loader that the last plan starts, "" for any other payload; and the loaders since power-on, as JSON.
+    Column("loader", Text, nullable=False, default="", server_default=""),
+    Column("loader_builds", Text, nullable=False, default="[]", server_default="[]"),
     Index("boots_of_node", "node_id", "started_at"),
+)
+
+# What became of newer loaders on a node: failures and offers in a row.
+loader_tries = Table(
+    "loader_tries",
+    metadata,
+    Column("node_id", Text, ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
+    Column("build", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("offers", Integer, nullable=False),
+    Column("last_failure", Text, nullable=False),
 )
 
 questions = Table(

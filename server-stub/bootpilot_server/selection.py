@@ -14,8 +14,8 @@ from bootpilot_server.recipes import Rule
 MIB = 1 << 20
 
 # Facts of which a node has exactly one value; of the others it may have several, and one that fits is enough.
-SINGLE_FACTS = ("node", "arch", "model", "simulated")
-MANY_FACTS = ("compatible", "feature", *(kind.value for kind in EvidenceKind))
+SINGLE_FACTS = ("node", "arch", "model", "simulated", "loader", "kexec-works", "lockdown", "enable-method", "cpu-hotplug")
+MANY_FACTS = ("compatible", "feature", "kexec", *(kind.value for kind in EvidenceKind))
 FACTS = SINGLE_FACTS + MANY_FACTS
 
 Facts = Mapping[str, tuple[str, ...]]
@@ -23,6 +23,7 @@ Facts = Mapping[str, tuple[str, ...]]
 
 def facts_of(node_id: str, report: Report) -> dict[str, tuple[str, ...]]:
     """What rules may look at, by name."""
+    cpu, kexec = report.inventory.cpu, report.inventory.kexec
     facts: dict[str, tuple[str, ...]] = {
         "node": (node_id,),
         "arch": (report.arch,),
@@ -30,21 +31,31 @@ def facts_of(node_id: str, report: Report) -> dict[str, tuple[str, ...]]:
         "simulated": ("true" if report.simulated else "false",),
         "compatible": report.inventory.board.compatible,
         "feature": report.features,
+        "loader": (report.build_id,),
+        "kexec-works": ("false" if kexec.objection else "true",),
+        "kexec": tuple(call for call, is_there in (("load", kexec.load), ("file-load", kexec.file_load)) if is_there),
+        "lockdown": (kexec.lockdown,) if kexec.lockdown else (),
+        "enable-method": (cpu.enable_method,) if cpu.enable_method else (),
+        # A loader that runs on one CPU (nr_cpus=1) cannot tell.
+        "cpu-hotplug": () if cpu.hotplug is None else ("true" if cpu.hotplug else "false",),
     }
     for kind in EvidenceKind:
         facts[kind.value] = tuple(piece.value for piece in report.evidence if piece.kind is kind)
     return facts
 
 
-def why_not(rule: Rule, facts: Facts, memory_bytes: int) -> str:
+def why_not(rule: Rule, facts: Facts, report: Report) -> str:
     """The first condition that fails, as a phrase for a person; "" if the rule selects the node."""
     for condition in rule.conditions:
         values = facts.get(condition.fact, ())
         if not any(fits(pattern, value) for pattern in condition.patterns for value in values):
             shown = " or ".join(repr(pattern) for pattern in condition.patterns)
             return f"{condition.fact} is {', '.join(map(repr, values)) or 'not known'}, the rule wants {shown}"
-    if memory_bytes < rule.memory_at_least_mib * MIB:
-        return f"memory is {memory_bytes // MIB} MiB, the rule wants at least {rule.memory_at_least_mib}"
+    memory_mib, cpus = report.inventory.memory_bytes // MIB, report.inventory.cpu.possible
+    if memory_mib < rule.memory_at_least_mib:
+        return f"memory is {memory_mib} MiB, the rule wants at least {rule.memory_at_least_mib}"
+    if cpus < rule.cpus_at_least:
+        return f"it has {cpus} CPUs, the rule wants at least {rule.cpus_at_least}"
     return ""
 
 

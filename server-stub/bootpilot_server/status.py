@@ -10,7 +10,7 @@ from flask import Blueprint, Response, render_template, request
 from sqlalchemy import Connection
 
 from bootpilot_agent.fields import Json
-from bootpilot_server import boot_records, node_records, revision_records
+from bootpilot_server import boot_records, loader_records, node_records, revision_records
 from bootpilot_server.boot_state import BootState, state_of
 from bootpilot_server.current import current_server
 from bootpilot_server.errors import ProblemError
@@ -56,6 +56,9 @@ def node(node_id: str) -> Response:
         history = node_records.list_history(connection, node_id)
         current = next((boot for boot in boots if boot.id == record.current_boot), None)
         details = _details(connection, current) if current else {}
+        details["tries"] = loader_records.tries_of(connection, node_id)
+    details["loaders"] = current.read_loader_builds() if current else ()
+    details["kexec"] = record.read_report().inventory.kexec
     report = json.loads(record.report)
     states = [(boot, state_of(boot, now)) for boot in boots]
     row = _row(record, current, now)

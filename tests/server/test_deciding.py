@@ -12,7 +12,7 @@ from bootpilot_agent.plan import Action, DtbPolicy, Plan
 from bootpilot_server.decide import decide
 from bootpilot_server.decision import Catalogue, Decision, NodeFacts, StoredArtifact, WaitReason
 from bootpilot_server.drafts import RETRY_AFTER_S
-from bootpilot_server.recipes import ArtifactRef, Condition, Expects, FileRecipe, Profile, Rule, Template
+from bootpilot_server.recipes import ArtifactRef, Condition, Expects, FileRecipe, Profile, Revision, Rule, Template
 from tests.fakes.reports import make_report
 
 KERNEL, INITRD, NODE = "a" * 64, "b" * 64, "00000000-0000-4000-8000-00000000000a"
@@ -26,7 +26,7 @@ RULE = Rule("lab", 10, "ram-page", admit=True)
 def decision(*rules: Rule, profile: Profile = PROFILE, artifacts: Catalogue = STORED, **node: Any) -> Decision:
     facts = replace(NodeFacts(NODE, make_report(), known_by=Grade.STRONG), **node)
     profiles = {"ram-page": profile, "other": replace(profile, name="other")}
-    return decide(facts, rules, profiles, artifacts, now=1000.0)
+    return decide(facts, Revision(1, profiles, rules), artifacts, now=1000.0)
 
 
 def reason(told: Decision) -> str:
@@ -128,6 +128,53 @@ def test_a_board_without_kexec_gets_no_payload() -> None:
     kexec = KexecCapability(load=False, file_load=False, lockdown="integrity")
     report = replace(report, inventory=replace(report.inventory, kexec=kexec))
     assert reason(decision(RULE, report=report)) == WaitReason.CAPABILITY
+
+
+def test_a_board_on_which_kexec_is_known_to_fail_is_told_so_instead_of_being_sent_into_silence() -> None:
+    report = make_report()
+    kexec = replace(report.inventory.kexec, trouble="kexec does not work on Raspberry Pi 5")
+    told = decision(RULE, report=replace(report, inventory=replace(report.inventory, kexec=kexec)))
+    assert reason(told) == WaitReason.CAPABILITY
+    assert told.why[0] == "kexec does not work on Raspberry Pi 5"
+
+
+def test_a_rule_whose_profile_the_board_cannot_do_gives_way_to_the_next_that_matches() -> None:
+    rules = (RULE, Rule("next", 5, "other", admit=True), Rule("last", 1, "other", admit=True))
+    needy = replace(PROFILE, requires=("mark",))
+    facts = replace(NodeFacts(NODE, make_report(), known_by=Grade.STRONG))
+    told = decide(facts, Revision(1, {"ram-page": needy, "other": replace(PROFILE, name="other")}, rules), STORED, now=1.0)
+    assert (told.rule, told.profile) == ("next", "other")
+    assert told.why == (
+        "profile other by rule next (priority 5)",
+        "rule lab (priority 10) passed over: profile ram-page needs mark, which this loader does not offer",
+        "rule last (priority 1) lost: next stands before it",
+    )
+
+
+@pytest.mark.parametrize("admit", [True, False])
+def test_where_no_matching_profile_can_be_done_the_first_says_what_is_missing(admit: bool) -> None:
+    rules = (RULE, Rule("next", 5, "other", admit=admit))
+    told = decision(*rules, profile=replace(PROFILE, requires=("mark",)))
+    assert reason(told) == WaitReason.CAPABILITY
+    assert (told.rule, told.why[0]) == ("lab", "profile ram-page needs mark, which this loader does not offer")
+
+
+def test_rules_select_by_what_the_board_can_do() -> None:
+    report = make_report()
+    psci = replace(report.inventory.cpu, enable_method="psci", hotplug=True)
+    report = replace(report, inventory=replace(report.inventory, cpu=psci))
+    for fact, fits, other in (
+        ("loader", "0123456789abcdef", "feed*"),
+        ("kexec", "load", "file-load"),
+        ("kexec-works", "true", "false"),
+        ("lockdown", "none", "integrity"),
+        ("enable-method", "psci", "spin-table"),
+        ("cpu-hotplug", "true", "false"),
+    ):
+        assert decision(replace(RULE, conditions=(Condition(fact, (fits,)),)), report=report).plan.boot, fact
+        assert decision(replace(RULE, conditions=(Condition(fact, (other,)),)), report=report).plan.wait, fact
+    assert decision(replace(RULE, cpus_at_least=8), report=report).plan.boot
+    assert decision(replace(RULE, cpus_at_least=9), report=report).why[1].endswith("it has 8 CPUs, the rule wants at least 9")
 
 
 def test_an_artifact_that_is_gone_or_has_changed_its_size_is_not_offered() -> None:

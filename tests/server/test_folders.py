@@ -140,7 +140,10 @@ def test_a_file_in_a_folder_that_is_one_in_every_payload_is_fine(bench: Bench, p
         ("rule/lab.toml", "rule:1: is in no folder that counts; did you mean rules/?"),
         ("profile/web.toml", "profile:1: is in no folder that counts; did you mean profiles/?"),
         ("Templates/motd", "Templates:1: is in no folder that counts; did you mean templates/?"),
-        ("lab.toml", "lab.toml:1: is in no folder that counts; rules stand in rules/, profiles in profiles/"),
+        (
+            "lab.toml",
+            "lab.toml:1: is in no folder that counts; rules stand in rules/, profiles in profiles/, loaders in loaders/",
+        ),
     ],
 )
 def test_what_is_next_to_the_folders_that_count_and_may_be_meant_is_refused(bench: Bench, stray: str, told: str) -> None:
@@ -158,7 +161,7 @@ def test_other_neighbours_are_named_and_no_more(bench: Bench) -> None:
         (site / name).write_text("text")
     applied = bench.apply()
     assert [str(finding) for finding in applied.findings] == [
-        f"{name}:1: warning: is in no folder that counts (profiles, rules, templates) and is left out"
+        f"{name}:1: warning: is in no folder that counts (profiles, rules, loaders, templates) and is left out"
         for name in ("list.csv", "notes")
     ]
     assert applied.is_usable

@@ -78,7 +78,7 @@ def test_what_a_profile_in_force_or_a_recent_plan_names_is_not_removed_by_hand(b
     old = store(bench, OLD)
     bench.plan()
     age_everything(bench, NOW - 6 * DAY_S)
-    with pytest.raises(OperatorError, match="is named by profile ram-page, which is in force"):
+    with pytest.raises(OperatorError, match=r"is named by profiles/ram-page\.toml, which is in force"):
         artifact_pruning.remove_named(bench.server, [old, digest(KERNEL)], NOW)
     assert bench.server.artifacts.has(old)
     without = "\n".join(line for line in profile().split("\n")[:7]) + "\n"
