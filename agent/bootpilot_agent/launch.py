@@ -37,12 +37,17 @@ class Launch:
     def fetch_payload(
         self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, deadline: Deadline, journal: Journal
     ) -> Payload:
-        """Everything verified and laid out in memory before the deadline. Raises FetchError, VerifyError, PlanError."""
+        """Everything verified and laid out in memory before the deadline.
+
+        Raises FetchError, VerifyError, PlanError, MemoryTooSmallError.
+        """
         note = make_note(plan, conversation.found.way, conversation.settings, origin)
         fetched = self.attention.attend(lambda: download(conversation, boot, note, self.devices.folder, deadline, journal))
-        check_kernel(fetched.kernel, self.arch)
+        image = check_kernel(fetched.kernel, self.arch)
         if fetched.dtb is not None:
             check_device_tree(fetched.dtb)
+        sizes = file_sizes(fetched, image.memory_bytes)
+        memory.check_loading(sizes, self.arch, memory.read_memory(self.devices.root))
         return fetched
 
     def load_kexec(self, payload: Payload, capability: KexecCapability) -> None:
@@ -54,6 +59,12 @@ class Launch:
     def jump(self) -> None:
         """Raises KexecReturnedError, or does not come back."""
         kexec.jump(self.arch, self.devices.run, self.devices.sync)
+
+
+def file_sizes(payload: Payload, kernel_in_memory: int) -> memory.Sizes:
+    """What lies in the payload's folder."""
+    dtb = payload.dtb.stat().st_size if payload.dtb else 0
+    return memory.Sizes(payload.kernel.stat().st_size, payload.initrd.stat().st_size, dtb, kernel_in_memory)
 
 
 def download(

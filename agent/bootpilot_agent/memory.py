@@ -31,18 +31,23 @@ UNPACKING_GUESS = 3
 
 @dataclass(frozen=True)
 class KernelMemory:
-    """How often a kernel's own size is allocated while kexec loads it and while it starts; does the tool copy the initrd?"""
+    """How often a kernel's own size is allocated while kexec loads it and while it starts; does the tool copy the initrd?
+
+    Guesses, for the time before its header is there; `least_bytes` holds for both.
+    """
 
     loading: float
     starting: float
     initrd_copied: bool
+    least_bytes: int = 0
     starting_least_bytes: int = 0
 
 
 # Read in kexec-tools 2.0.25; the sizes are those of Debian's 6.1 kernels.
 KERNEL_MEMORY = {
-    # kexec-bzImage64.c asks for init_size, not the file's size: 54 MB for a bzImage of 14 MB. slurp_file() copies the initrd.
-    "amd64": KernelMemory(loading=4, starting=4, initrd_copied=True),
+    # kexec-bzImage64.c asks for init_size, not the file's size: 63.6 MiB for Debian's bzImage of 7.9 MiB, 54 MB for one of
+    # 14 MB elsewhere. slurp_file() copies the initrd.
+    "amd64": KernelMemory(loading=4, starting=4, initrd_copied=True, least_bytes=64 * MEBIBYTE),
     # kexec-image-arm64.c asks for image_size: 33.6 MB for an Image of 33.0 MB. slurp_file() copies the initrd.
     "arm64": KernelMemory(loading=1.1, starting=1.1, initrd_copied=True),
     # kexec-zImage-arm.c asks for the zImage and 4 bytes and maps the initrd (slurp_file_mmap). The zImage unpacks to four times
@@ -60,6 +65,16 @@ class Memory:
     total_bytes: int
     available_bytes: int
     room_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a payload's files, and what its kernel takes in memory while it starts, as its own header says."""
+
+    kernel: int
+    initrd: int
+    dtb: int
+    kernel_in_memory: int
 
 
 def read_memory(root: Path = Path("/"), folder: Path | None = None) -> Memory:
@@ -86,16 +101,20 @@ def loading_bytes(payload: BootPayload, arch: str) -> int:
     row = KERNEL_MEMORY[arch]
     kernel, initrds = payload.kernel.size_bytes, _initrd_bytes(payload)
     dtb = payload.dtb.size_bytes if payload.dtb else 0
-    files = stored_bytes(payload)
-    tool = kernel + (initrds if row.initrd_copied else 0) + dtb
-    segments = int(kernel * row.loading) + initrds + dtb
-    return files + tool + segments + LOADING_RESERVE_BYTES
+    segments = max(int(kernel * row.loading), row.least_bytes)
+    return stored_bytes(payload) + copies_bytes(Sizes(kernel, initrds, dtb, segments), arch)
+
+
+def copies_bytes(sizes: Sizes, arch: str) -> int:
+    """What kexec takes on top of the files: the tool's copies and the kernel's."""
+    tool = sizes.kernel + (sizes.initrd if KERNEL_MEMORY[arch].initrd_copied else 0) + sizes.dtb
+    return tool + sizes.kernel_in_memory + sizes.initrd + sizes.dtb + LOADING_RESERVE_BYTES
 
 
 def starting_bytes(payload: BootPayload, arch: str) -> int:
     """What the next kernel needs until its first program runs."""
     row = KERNEL_MEMORY[arch]
-    kernel = max(int(payload.kernel.size_bytes * row.starting), row.starting_least_bytes)
+    kernel = max(int(payload.kernel.size_bytes * row.starting), row.least_bytes, row.starting_least_bytes)
     unpacked = sum(initrd.unpacked_bytes or initrd.size_bytes * UNPACKING_GUESS for initrd in payload.initrds)
     files = sum(file.artifact.size_bytes for file in payload.files)
     return kernel + _initrd_bytes(payload) + unpacked + files + STARTING_RESERVE_BYTES
@@ -121,6 +140,21 @@ def check_fit(payload: BootPayload, arch: str, memory: Memory) -> None:
             f"{_mebibytes(starting)} needed to start the payload, the board has {_mebibytes(memory.total_bytes)} in all"
             f" ({_describe(payload)}; the next kernel holds the initrd and what it unpacks to at the same time)",
             "give this board a smaller initrd; a server rule can match on memory_bytes",
+        )
+
+
+def check_loading(sizes: Sizes, arch: str, memory: Memory) -> None:
+    """The same for files that are there already, so exactly: an agent that the kernel kills for memory could tell nobody.
+
+    Raises MemoryTooSmallError.
+    """
+    needed = copies_bytes(sizes, arch)
+    if needed > memory.available_bytes:
+        raise MemoryTooSmallError(
+            f"{_mebibytes(needed)} needed to load the payload that was fetched, {_mebibytes(memory.available_bytes)} available"
+            f" (kernel {_mebibytes(sizes.kernel)}, which takes {_mebibytes(sizes.kernel_in_memory)} in memory,"
+            f" initrds {_mebibytes(sizes.initrd)}; read by kexec, and copied by the kernel)",
+            "give this board a smaller kernel or initrd; a server rule can match on memory_bytes",
         )
 
 
