@@ -33,10 +33,11 @@ class Kernel:
     dtbs: Path | None
 
 
-def fetch_kernel(packages: Packages, architecture: Architecture, metapackage: str) -> Kernel:
-    """The newest kernel of a metapackage such as linux-image-arm64, alone: its dependencies are for installed systems."""
-    name = packages.newest_version_of(metapackage, "linux-image-")
-    (package,) = packages.resolve(PackageSet(alone=(name,)))
+def fetch_kernel(packages: Packages, architecture: Architecture, wanted: str) -> Kernel:
+    """The newest kernel of a metapackage, `linux-image-arm64` or (of another release) `linux-image-arm64/trixie`, or a kernel
+    package's file, `./linux-image-6.12.9-arm64_6.12.9-1_arm64.deb`; alone: its dependencies are for installed systems."""
+    package = _kernel_package(packages, wanted)
+    name = package.name
     root = packages.unpacked((package,))
     version = name.removeprefix("linux-image-").removesuffix("-unsigned")
     dtbs = root / "usr" / "lib" / f"linux-image-{version}" if architecture.has_dtbs else None
@@ -46,6 +47,15 @@ def fetch_kernel(packages: Packages, architecture: Architecture, metapackage: st
         if path is not None and not path.exists():
             raise BuildError(f"the package {name} has no {path.relative_to(root)}", "is it a kernel package of Debian?")
     return kernel
+
+
+def _kernel_package(packages: Packages, wanted: str) -> Package:
+    if wanted.endswith(".deb"):
+        return packages.from_file(Path(wanted))
+    metapackage, _, release = wanted.partition("/")
+    archive = packages.of_release(release) if release else packages
+    (package,) = archive.resolve(PackageSet(alone=(archive.newest_version_of(metapackage, "linux-image-"),)))
+    return package
 
 
 def chosen_modules(tree: ModuleTree, groups: tuple[DriverGroup, ...]) -> list[Module]:

@@ -4,6 +4,7 @@ No maintainer script is run. What a list of names resolved to is remembered, so 
 `refresh` asks the mirror anew.
 """
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,8 +14,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from initramfs.architectures import Architecture
-from initramfs.cache import bootpilot_cache, cached_folder, key_of, locked, tree_digests
+from initramfs.cache import bootpilot_cache, cached_folder, file_sha256, key_of, locked, tree_digests
 from initramfs.command import run
+from initramfs.errors import BuildError
 from initramfs.mirrors import MIRROR_SETTING, Suite
 from initramfs.private_apt import Package, PackageSet, PrivateApt, host_suites
 from initramfs.progress import Progress
@@ -63,6 +65,28 @@ class Packages:
             name = self._private_apt().dependency(metapackage, prefix)
             _remember(memory, name)
         return name
+
+    def of_release(self, name: str) -> "Packages":
+        """The same architecture's packages of another Debian release, e.g. trixie."""
+        architecture = dataclasses.replace(
+            self._architecture, release=dataclasses.replace(self._architecture.release, name=name)
+        )
+        return Packages(architecture, self._progress, refresh=self._refresh, suites=self._suites)
+
+    def from_file(self, deb: Path) -> Package:
+        """A package that a person has as a file. Raises BuildError if it is none, or for another architecture."""
+        if not deb.is_file():
+            raise BuildError(f"there is no file {deb}")
+        fields = run(
+            ["dpkg-deb", "--show", "--showformat=${Package}\t${Version}\t${Architecture}", deb], timeout_s=UNPACK_TIMEOUT_S
+        )
+        name, version, architecture = fields.split("\t")
+        if architecture not in (self._architecture.name, "all"):
+            raise BuildError(f"{deb} is for {architecture}, not for {self._architecture.name}")
+        package = Package(name, version, file_sha256(deb))
+        package.path.parent.mkdir(exist_ok=True)
+        shutil.copy(deb, package.path)
+        return package
 
     def source(self, name: str) -> Path:
         """The folder with the files of a source package (.dsc, .orig.tar, .debian.tar); the suites must be deb-src.
