@@ -64,7 +64,10 @@ def without(ranges: Iterable[Range], taken: Range) -> list[Range]:
 
 
 def place(pieces: Sequence[Piece], free: Sequence[Range]) -> dict[str, int]:
-    """Name -> address, each piece at the lowest place that takes it, in the order given.
+    """Name -> address, each piece at the lowest place that takes it and lies above those before it.
+
+    So the kernel, given first, has its tree and initrd above it: older ones do not use the memory below themselves
+    (arch/riscv/mm/init.c before 6.4).
 
     Raises:
         KexecError: a piece does not fit; the message has the sizes.
@@ -78,7 +81,7 @@ def place(pieces: Sequence[Piece], free: Sequence[Range]) -> dict[str, int]:
         if address is None:
             raise _no_place(piece, left)
         addresses[piece.name] = address
-        left = sorted(without(left, Range(address, address + size_bytes)), key=lambda space: space.start)
+        left = without(left, Range(0, address + size_bytes))
     return addresses
 
 

@@ -31,7 +31,7 @@ UNPACKING_GUESS = 3
 
 @dataclass(frozen=True)
 class KernelMemory:
-    """How often a kernel's own size is allocated while kexec loads it and while it starts; does the tool copy the initrd?
+    """How often a kernel's own size is allocated while kexec loads it and while it starts; what of the files the tool copies.
 
     Guesses, for the time before its header is there; `least_bytes` holds for both.
     """
@@ -39,6 +39,7 @@ class KernelMemory:
     loading: float
     starting: float
     initrd_copied: bool
+    kernel_copied: bool = True
     least_bytes: int = 0
     starting_least_bytes: int = 0
 
@@ -54,7 +55,7 @@ KERNEL_MEMORY = {
     # its size, and the initrd stands above --image-size (see kexec.py).
     "armhf": KernelMemory(loading=1, starting=5, initrd_copied=False, starting_least_bytes=64 * MEBIBYTE),
     # kexec_call.py maps both files and asks for image_size: 31.9 MB for an Image of 31.2 MB (6.12).
-    "riscv64": KernelMemory(loading=1.1, starting=1.1, initrd_copied=False),
+    "riscv64": KernelMemory(loading=1.1, starting=1.1, initrd_copied=False, kernel_copied=False),
 }
 
 
@@ -107,7 +108,8 @@ def loading_bytes(payload: BootPayload, arch: str) -> int:
 
 def copies_bytes(sizes: Sizes, arch: str) -> int:
     """What kexec takes on top of the files: the tool's copies and the kernel's."""
-    tool = sizes.kernel + (sizes.initrd if KERNEL_MEMORY[arch].initrd_copied else 0) + sizes.dtb
+    row = KERNEL_MEMORY[arch]
+    tool = (sizes.kernel if row.kernel_copied else 0) + (sizes.initrd if row.initrd_copied else 0) + sizes.dtb
     return tool + sizes.kernel_in_memory + sizes.initrd + sizes.dtb + LOADING_RESERVE_BYTES
 
 
