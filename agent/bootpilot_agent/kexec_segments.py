@@ -86,7 +86,10 @@ def place(pieces: Sequence[Piece], free: Sequence[Range]) -> dict[str, int]:
 
 
 def kernel_piece(head: bytes, file_bytes: int) -> Piece:
-    """A riscv64 Image from its header: it takes image_size, which counts what is not in the file (.bss).
+    """A riscv64 Image from its header: it takes image_size, which counts what is not in the file (.bss), in whole 2 MiB.
+
+    It reserves the last 2 MiB whole for itself, and refuses an initrd that begins in there (arch/riscv/mm/init.c,
+    setup_bootmem; "INITRD: ... overlaps in-use memory region").
 
     Raises:
         KexecError: the header asks for a place that no kernel of today asks for.
@@ -97,7 +100,7 @@ def kernel_piece(head: bytes, file_bytes: int) -> Piece:
             f"the kernel wants to lie {text_offset:#x} bytes into memory, no multiple of 2 MiB",
             "its header is damaged, or it is older than Linux 5.0",
         )
-    return Piece("kernel", max(image_size, file_bytes), KERNEL_ALIGNMENT)
+    return Piece("kernel", round_up(max(image_size, file_bytes), KERNEL_ALIGNMENT), KERNEL_ALIGNMENT)
 
 
 def round_up(number: int, multiple: int) -> int:

@@ -97,7 +97,7 @@ def test_every_architecture_has_a_way_with_a_reason_and_those_of_the_program_hav
 def test_kernel_and_initrd_are_handed_over_whole_in_whole_pages(payload: Payload, root: Path) -> None:
     system = load(payload, root)
     address, memory_bytes, content = system.segments["kernel"]
-    assert (address, memory_bytes, content) == (0x80200000 + 0x200000, 12288, payload.kernel.read_bytes())
+    assert (address, memory_bytes, content) == (0x80200000 + 0x200000, 0x200000, payload.kernel.read_bytes())
     assert system.entry == address
     assert system.segments["initrd"][1:] == (12288, payload.initrd.read_bytes())
 
