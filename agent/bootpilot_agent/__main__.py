@@ -6,9 +6,8 @@ bootpilot-agent --self-test  is everything here that a boot needs? Exit code 0 o
 """
 
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from bootpilot_agent.edges import BoardEdges
 from bootpilot_agent.ending import flush_disks
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.network import Network
-from bootpilot_agent.report import Build, read_build
+from bootpilot_agent.report import read_build
 from bootpilot_agent.run import run
+from bootpilot_agent.wall_clock import WallClock
 from bootpilot_agent.watchdog import Watchdog
 
 # In the root file system, which is all memory; /run and /tmp may be limited to half of it.
@@ -50,7 +50,8 @@ def boot_this_board() -> int:
     # requests warns at import that it can guess no encodings; nothing here has any to guess.
     warnings.simplefilter("ignore")
     build = read_build()
-    prepare_process(build)
+    wall_clock = WallClock(build.built_unix_s, CONSOLE.say)
+    prepare_process(wall_clock)
     CONSOLE.banner(f"Bootpilot agent {build.agent_version} ({build.arch}, build {build.build_id})")
     coldplug = Coldplug()
     devices = Devices(
@@ -63,22 +64,18 @@ def boot_this_board() -> int:
         open_watchdog=Watchdog.open,
         run=run,
         sync=flush_disks,
+        wall_clock=wall_clock,
     )
     return keep_booting(BoardEdges(devices, build))
 
 
-def prepare_process(
-    build: Build, root: Path = Path("/"), set_clock: Callable[[int, float], object] = time.clock_settime
-) -> None:
-    """Never the first to die when memory is short, and a clock that is at least not before this agent was built."""
+def prepare_process(wall_clock: WallClock, root: Path = Path("/")) -> None:
+    """Never the first to die when memory is short, and a clock that may be right."""
     ignore_stop_characters(1)
     with _failure_said():
         # Not -1000: children inherit it, and kexec, which is bigger, must be the one that the kernel picks.
         (root / "proc/self/oom_score_adj").write_text("-999")
-    with _failure_said():
-        # A board without a battery starts in 1970, before every certificate.
-        if time.time() < build.built_unix_s:
-            set_clock(time.CLOCK_REALTIME, build.built_unix_s)
+    wall_clock.correct()
 
 
 @contextmanager

@@ -4,14 +4,16 @@ The card may be taken out at any time after `find_card` returned.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_agent import disks, sysfs
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
-from bootpilot_agent.settings import CARD_FILE, MAX_CARD_BYTES
+from bootpilot_agent.setting_values import file_name
+from bootpilot_agent.settings import CARD_FILE, MAX_CARD_BYTES, read_card
 
 POLL_S = 0.05
 MOUNT_POINT = "run/bootpilot/card"
@@ -21,7 +23,10 @@ CARD_LIKE = "mmcblk"  # looked at first: reading a dying hard disk can take half
 
 @dataclass(frozen=True)
 class Card:
-    """The boot medium as found. `device` is the partition, `disk_path` the sysfs path of its disk, `cid` that of an SD card."""
+    """The boot medium as found. `device` is the partition, `disk_path` the sysfs path of its disk, `cid` that of an SD card.
+
+    `beside` are the certificates' files next to bootpilot.txt, by name.
+    """
 
     partuuid: str
     device: str
@@ -29,6 +34,7 @@ class Card:
     cid: str
     settings_text: bytes
     problem: str = ""
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def find_card(
@@ -62,26 +68,32 @@ def _partition_device(disk: str, partuuid: str, root: Path) -> str:
 def _read(disk: str, device: str, partuuid: str, root: Path) -> Card:
     folder = root / "sys/block" / disk
     cid = sysfs.read_text(folder / "device/cid") if disks.is_sd_card(disk, root) else ""
+    beside: dict[str, bytes] = {}
     try:
-        text, problem = _read_settings(root / "dev" / device, root / MOUNT_POINT), ""
+        text, problem = _read_settings(root / "dev" / device, root / MOUNT_POINT, beside), ""
     except FileNotFoundError:
         text, problem = b"", f"no {CARD_FILE} on the card ({device})"
     except (OSError, CommandError) as error:
         text, problem = b"", f"{CARD_FILE} on the card ({device}) cannot be read: {getattr(error, 'message', error)}"
-    return Card(partuuid, f"/dev/{device}", sysfs.device_path(folder, root), cid, text, problem)
+    return Card(partuuid, f"/dev/{device}", sysfs.device_path(folder, root), cid, text, problem, beside)
 
 
-def _read_settings(device: Path, point: Path) -> bytes:
-    """One byte more than is allowed tells the reader of the settings that the file is too long."""
+def _read_settings(device: Path, point: Path, beside: dict[str, bytes]) -> bytes:
+    """bootpilot.txt; the file that its `ca` names goes into `beside`, if there is one that can be read."""
     point.mkdir(mode=0o700, parents=True, exist_ok=True)
     # "ro" keeps even FAT's dirty flag as it is (fat_set_state() returns early on a read-only mount).
     run(["mount", "-t", "vfat", "-o", "ro,nosuid,nodev,noexec", str(device), str(point)], timeout_s=MOUNT_TIMEOUT_S)
     try:
-        return _read_file(point / CARD_FILE)
+        text = _read_file(point / CARD_FILE)
+        if name := file_name(read_card(text).values.get("ca")):
+            with suppress(OSError):
+                beside[name] = _read_file(point / name)
+        return text
     finally:
         run(["umount", str(point)], timeout_s=MOUNT_TIMEOUT_S)
 
 
 def _read_file(path: Path) -> bytes:
+    """One byte more than is allowed tells the reader of the settings that the file is too long."""
     with path.open("rb") as file:
         return file.read(MAX_CARD_BYTES + 1)

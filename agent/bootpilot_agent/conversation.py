@@ -10,15 +10,17 @@ from pathlib import Path
 from bootpilot_agent.console import Console
 from bootpilot_agent.deadline import Chance, Deadline
 from bootpilot_agent.devices import Devices
-from bootpilot_agent.errors import QuestionRefusedError, ServerError, TransportError
+from bootpilot_agent.errors import QuestionRefusedError, ServerError, SettingsError, TransportError
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.plan import Lease, Plan
 from bootpilot_agent.plan_client import PlanClient, server_error
 from bootpilot_agent.report import Board, Boot, make_report
 from bootpilot_agent.servers import Found, Search
 from bootpilot_agent.settings import Settings
-from bootpilot_agent.transport import CA_BUNDLE, Transport
+from bootpilot_agent.tls import CA_BUNDLE, read_ca_start
+from bootpilot_agent.transport import Transport
 from bootpilot_agent.trust import check_plan, describe_trust
+from bootpilot_agent.wall_clock import WallClock
 
 EVENTS_S = 5.0
 # The same question with a new nonce, then a new boot: more refusals than that are no accident.
@@ -31,7 +33,8 @@ class Conversations:
     def __init__(self, settings: Settings, devices: Devices) -> None:
         self._settings = settings
         self._devices = devices
-        self._search = Search(settings, pin_ca(settings, devices.folder), devices.console.say, devices.chance, devices.clock)
+        ca_file = pin_ca(settings, devices.folder, devices.wall_clock)
+        self._search = Search(settings, ca_file, devices.console.say, devices.chance, devices.clock, devices.wall_clock)
         self._last: Conversation | None = None
 
     def find(self, idle: Callable[[float], object], deadline: Deadline) -> "Conversation":
@@ -92,12 +95,21 @@ class Conversation:
         self.events.close()
 
 
-def pin_ca(settings: Settings, folder: Path) -> str:
-    """The CA file for https: the one from the card if it has one (then no public CA counts), else the public ones."""
+def pin_ca(settings: Settings, folder: Path, clock: WallClock) -> str:
+    """The CA file for https: the one from the card if it has one (then no public CA counts), else the public ones.
+
+    Raises SettingsError where the card names a CA that cannot be had: it wanted one, so nobody else's word will do.
+    """
+    if settings.ca_lost:
+        raise SettingsError(
+            "the card asks for a CA of its own (`ca`), which cannot be read, so no server can be believed",
+            "see the complaint about `ca` above; write the certificate to the card again",
+        )
     if not settings.ca:
         return CA_BUNDLE
     path = folder.with_name("pinned-ca.pem")
     path.write_text(settings.ca, encoding="ascii")
+    clock.learn(read_ca_start(str(path)), "the CA on the card")
     return str(path)
 
 

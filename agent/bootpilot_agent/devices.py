@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.network import Candidate
 from bootpilot_agent.run import Completed
 from bootpilot_agent.settings import Settings
+from bootpilot_agent.wall_clock import WallClock
 
 
 class NetworkDevice(Protocol):
@@ -68,7 +69,7 @@ class Run(Protocol):
 class Devices:
     """`root` is where /proc, /sys and /etc are read; `folder` is the payload's place in memory; `run` starts programs.
 
-    `clock` times the waits between two questions or two tries.
+    `clock` times the waits between two questions or two tries; `wall_clock` has the date.
     """
 
     root: Path
@@ -82,3 +83,4 @@ class Devices:
     sync: Callable[[], None]
     chance: Callable[[], float] = random.random
     clock: Clock = time.monotonic
+    wall_clock: WallClock = field(default_factory=WallClock)

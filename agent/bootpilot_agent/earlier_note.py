@@ -60,8 +60,12 @@ def carry_on(settings: Settings, note: EarlierNote) -> tuple[Settings, tuple[str
     A server that only DHCP named is asked for again: the note must not make more of it than it was.
     """
     taken: dict[str, object] = {}
+    if note.ca or (note.server.startswith("https:") and note.server_source not in ("", DHCP)):
+        taken["https_only"] = True
     if not settings.servers and note.server and note.server_source not in ("", DHCP):
-        taken |= {"servers": (note.server,), "server_source": note.server_source, "ca": settings.ca or note.ca}
+        taken |= {"servers": (note.server,), "server_source": note.server_source}
+    if note.ca and not settings.ca:
+        taken["ca"] = note.ca
     if not settings.address and note.method == "static":
         taken |= {"address": note.address, "gateway": note.gateway, "dns": settings.dns or note.dns}
     if settings.vlan is None and note.vlan is not None:

@@ -81,7 +81,7 @@ class BoardEdges:
             earlier = read_earlier_note(self.devices.root)
             card = self._find_card(merge(command_line)[0].card or earlier.card_partuuid)
             self._origin = Origin(card, earlier, self.build.build_id)
-            settings, problems = merge(command_line, read_card(card.settings_text) if card else None)
+            settings, problems = merge(command_line, read_card(card.settings_text, card.beside) if card else None)
             for problem in problems:
                 self.say(str(problem))
             self._settings, carried = carry_on(settings, earlier)
@@ -115,6 +115,7 @@ class BoardEdges:
             self.say(line)
 
     def find_server(self, settings: Settings) -> "Conversation":
+        self.devices.wall_clock.correct()
         if self._conversations is None:
             importing, self._late_import = self._importing(), None  # an import that failed is tried again
             self._conversations = self._attention.attend_to(importing)(settings, self.devices)

@@ -31,9 +31,11 @@ def _import_all() -> str:
 
 
 def _make_tls_context() -> str:
-    from bootpilot_agent.transport import CA_BUNDLE
+    from bootpilot_agent.tls import CA_BUNDLE
 
     context = ssl.create_default_context(cafile=CA_BUNDLE)
+    # Reads dates with _strptime, a module that only C code imports.
+    ssl.cert_time_to_seconds("Jan  5 09:34:43 2046 GMT")
     return f"{ssl.OPENSSL_VERSION}, {len(context.get_ca_certs())} public CAs"
 
 

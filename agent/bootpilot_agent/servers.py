@@ -17,6 +17,7 @@ from bootpilot_agent.network import Candidate
 from bootpilot_agent.plan import VERSION, problem_detail
 from bootpilot_agent.settings import DHCP, Settings
 from bootpilot_agent.transport import Answer, Route, Transport
+from bootpilot_agent.wall_clock import WallClock
 
 PROBE_S = 15.0
 FIRST_WAIT_S = 1.0
@@ -55,10 +56,17 @@ class Search:
     """Looks for a server as often as the boot is tried; remembers over which ways the last tries failed."""
 
     def __init__(
-        self, settings: Settings, ca_file: str, say: Callable[[str], None], chance: Chance, clock: Clock = time.monotonic
+        self,
+        settings: Settings,
+        ca_file: str,
+        say: Callable[[str], None],
+        chance: Chance,
+        clock: Clock = time.monotonic,
+        wall_clock: WallClock | None = None,
     ) -> None:
         self.settings = settings
         self.ca_file = ca_file
+        self.wall_clock = wall_clock or WallClock()
         self.say = say
         self.chance = chance
         self.clock = clock
@@ -156,18 +164,22 @@ class _Probes:
     def describe(self) -> str:
         if self._stands:
             return "; ".join(f"{way}: {stand.failure or 'no answer yet'}" for way, stand in self._stands.items())
-        return "no lease yet" if self._search.settings.servers else "no lease that names a boot server yet"
+        if self._search.settings.servers:
+            return "no lease yet"
+        return f"no lease that names a boot server{' with https' if self._search.settings.https_only else ''} yet"
 
     def hint(self) -> str:
         if self._stands:
             return "is the server running, and can it be reached from this network?"
         if self._search.settings.servers:
             return "is the cable plugged in, and is there a DHCP server? A static address can be set in bootpilot.txt"
+        if self._search.settings.https_only:
+            return "this board's settings ask for https, so no http server that DHCP names counts: name one as `server`"
         return "name one as `server` in bootpilot.txt, or give DHCP option 224 with its URL"
 
     def _probe(self, way: Way) -> None:
         lease = way.candidate.lease
-        transport = Transport(Route(lease.interface, lease.dns, self._search.ca_file))
+        transport = Transport(Route(lease.interface, lease.dns, self._search.ca_file, self._search.wall_clock))
         result: Found | AgentError
         try:
             check_hello(transport.ask("GET", f"{way.server}/v1/", deadline=Deadline.after(PROBE_S)))
@@ -182,10 +194,14 @@ class _Probes:
 
 
 def ways(candidates: tuple[Candidate, ...], settings: Settings) -> list[Way]:
-    """Every server over every lease. Servers named on the command line or the card shut out those of DHCP."""
+    """Every server over every lease. Servers named on the command line or the card shut out those of DHCP.
+
+    Where the settings ask for https, DHCP cannot talk the board out of it.
+    """
     if settings.servers:
         return [Way(candidate, url, settings.server_source) for candidate in candidates for url in settings.servers]
-    return [Way(candidate, url, DHCP) for candidate in candidates for url in candidate.server_urls]
+    named = [Way(candidate, url, DHCP) for candidate in candidates for url in candidate.server_urls]
+    return [way for way in named if not settings.https_only or way.server.startswith("https:")]
 
 
 def check_hello(answer: Answer) -> None:

@@ -1,5 +1,6 @@
 """How each kind of setting is read: text, number or TOML value -> checked value. No I/O here."""
 
+import base64
 import ipaddress
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ FALSE_WORDS = ("0", "false", "no", "off")
 UUID_LIKE = r"[0-9a-f]{8}-[0-9a-f]{2}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 MAC_LIKE = r"([0-9a-f]{2}:){5}[0-9a-f]{2}"
 MAX_PEM_CHARACTERS = 64 * 1024
+FILE_NAME = r"[A-Za-z0-9_-][A-Za-z0-9 ._-]{0,60}\.(pem|crt|cer|PEM|CRT|CER)"
 
 # A value as it stands in the source: text, None for a bare word on the command line, or what TOML gives.
 Raw = object
@@ -53,11 +55,27 @@ def read_urls(value: Raw) -> tuple[str, ...]:
 
 
 def read_pem(value: Raw) -> str:
-    expected = 'the certificate itself, """-----BEGIN CERTIFICATE----- ..."""'
+    """The certificates in PEM text, and nothing else that stands there (explanations, or a private key by mistake)."""
+    expected = 'the certificate itself, """-----BEGIN CERTIFICATE----- ...""", or the name of a PEM file beside bootpilot.txt'
+    if file_name(value):
+        raise SettingValueError(f"a PEM file of that name, of at most {MAX_PEM_CHARACTERS} bytes, beside bootpilot.txt")
     text = _text(value, expected, longest=MAX_PEM_CHARACTERS)
-    if not re.search(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", text):
+    found = re.findall(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", text)
+    if not found:
         raise SettingValueError(expected)
-    return text.strip() + "\n"
+    return "".join("\n".join(certificate.split("\r\n")) + "\n" for certificate in found)
+
+
+def file_name(value: Raw) -> str:
+    """The name of a certificate's file on the card, "" where the value is something else."""
+    return value if isinstance(value, str) and re.fullmatch(FILE_NAME, value) else ""
+
+
+def pem_text(content: bytes) -> str:
+    """A certificate's file, as PEM text; a bare DER certificate (`.cer` as Windows writes it) too."""
+    if content[:1] == b"\x30":  # SEQUENCE, with which every X.509 certificate begins
+        return f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(content).decode()}-----END CERTIFICATE-----\n"
+    return content.decode("utf-8-sig", errors="replace")
 
 
 def read_flag(value: Raw) -> bool:

@@ -6,7 +6,7 @@ documentation). A wrong value never stops the boot: it becomes a SettingProblem 
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bootpilot_agent import setting_values as kinds
@@ -21,11 +21,17 @@ DHCP = "dhcp"
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, merged key by key, the command line first. `server_source` is "" if no server is named here (DHCP may)."""
+    """All settings, merged key by key, the command line first. `server_source` is "" if no server is named here (DHCP may).
+
+    `https_only`: a CA or an https server is among them, so that no http server counts, whoever names it. `ca_lost`: the card
+    names a CA that cannot be read, so that no server can be believed.
+    """
 
     servers: tuple[str, ...] = ()
     server_source: str = ""
     ca: str = ""
+    ca_lost: bool = False
+    https_only: bool = False
     trust_dhcp: bool = False
     card: str = ""
     interface: str = ""
@@ -75,17 +81,19 @@ class Setting:
 
 
 BOTH = (COMMAND_LINE, CARD)
+_HTTPS = re.compile(r"\bhttps\b", re.IGNORECASE).search
 
 SETTINGS = (
     Setting(
         "server", "servers", kinds.read_urls, "from DHCP", BOTH,
         "Base URL of the boot server, http or https; several in a list (on the command line with commas) are tried together. "
         "With a server here, DHCP is never asked for one. Without, DHCP option 224 (a URL as text) counts, else option 67 if "
-        "it is an http or https URL.",
+        "it is an http or https URL. With an https server here, no http server counts.",
     ),
     Setting(
         "ca", "ca", kinds.read_pem, "public CAs", (CARD,),
-        "PEM text of the one CA whose certificates https servers must show; then no public CA counts.",
+        "The one CA whose certificates servers must show: its PEM text, or the name of a PEM file beside bootpilot.txt such as "
+        '"site-ca.pem". Then no public CA counts, and no http server.',
     ),
     Setting(
         "trust_dhcp", "trust_dhcp", kinds.read_flag, "false", BOTH,
@@ -168,8 +176,11 @@ def _split_word(word: str) -> tuple[str, str | None]:
     return name, value[1:].removesuffix('"') if value.startswith('"') else value
 
 
-def read_card(raw: bytes) -> RawSettings:
-    """The text of bootpilot.txt. A file with broken TOML is named with its line, and the lines that can be read still count."""
+def read_card(raw: bytes, beside: Mapping[str, bytes] | None = None) -> RawSettings:
+    """The text of bootpilot.txt, and the certificates' files beside it by name.
+
+    A file with broken TOML is named with its line, and the lines that can be read still count.
+    """
     problems = []
     if len(raw) > MAX_CARD_BYTES:
         problems.append(SettingProblem(CARD_FILE, f"{len(raw)} bytes", f"at most {MAX_CARD_BYTES} bytes", "card"))
@@ -179,7 +190,9 @@ def read_card(raw: bytes) -> RawSettings:
         values: dict[str, Raw] = dict(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         problems.append(_broken_toml(text, error))
-        values = _readable_lines(text)
+        values = {**_unreadable(text), **_readable_lines(text)}
+    if name := kinds.file_name(values.get("ca")):
+        values["ca"] = kinds.pem_text(beside[name]) if beside and name in beside else name
     return RawSettings(values, {key: _place(text, key) for key in values}, tuple(problems))
 
 
@@ -211,6 +224,17 @@ def _readable_lines(text: str) -> dict[str, Raw]:
     return values
 
 
+def _unreadable(text: str) -> dict[str, Raw]:
+    """What a broken file still tells: that it asks for a CA, or for https. Or else the board would believe more than it may."""
+    found: dict[str, Raw] = {}
+    spoken = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    if re.search(r"^\s*[\"']?ca[\"']?\s*=", spoken, re.MULTILINE):
+        found["ca"] = None
+    if _HTTPS(spoken):
+        found["server"] = "https:"
+    return found
+
+
 def _place(text: str, key: str) -> str:
     for number, line in enumerate(text.splitlines(), start=1):
         if re.match(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", line):
@@ -230,10 +254,13 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
                 fields[row.field] = _read(row, value, place, problems)
             except SettingValueError as error:
                 problems.append(SettingProblem(key, _shown(value), str(error), place))
+                fields["ca_lost"] = fields.get("ca_lost", False) or (key == "ca" and source == CARD)
                 continue
             if row.key == "server":
                 fields["server_source"] = source
     settings = Settings(**fields)  # type: ignore[arg-type]
+    if settings.ca or settings.ca_lost or _wants_https(command_line, card):
+        settings = _without_http(settings, problems)
     if (problem := _check_gateway(settings)) is not None:
         return replace(settings, gateway=""), [*problems, problem]
     return settings, problems
@@ -248,6 +275,20 @@ def _read(row: Setting, value: Raw, place: str, problems: list[SettingProblem]) 
             raise
         problems.append(SettingProblem(row.key, _shown(error.wrong), str(error), place))
         return error.rest
+
+
+def _wants_https(*sources: RawSettings | None) -> bool:
+    """Also where a server's URL cannot be used for a mistyped character: the person who wrote https meant it."""
+    return any(_HTTPS(repr(raw.values.get("server"))) for raw in sources if raw)
+
+
+def _without_http(settings: Settings, problems: list[SettingProblem]) -> Settings:
+    """Never less safe than what was asked for: beside a CA or an https server, an http one does not count."""
+    kept = tuple(url for url in settings.servers if url.startswith("https:"))
+    dropped = [url for url in settings.servers if url not in kept]
+    expected, source = "https, as the settings beside it ask for", settings.server_source
+    problems += [SettingProblem("server", url, expected, source) for url in dropped]
+    return replace(settings, servers=kept, server_source=settings.server_source if kept else "", https_only=True)
 
 
 def _check_gateway(settings: Settings) -> SettingProblem | None:

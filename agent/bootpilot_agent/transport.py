@@ -10,26 +10,26 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-import certifi
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from bootpilot_agent import __version__
+from bootpilot_agent import __version__, tls
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.errors import NetworkError, TransportError
 from bootpilot_agent.fields import MAX_BODY_BYTES
 from bootpilot_agent.resolver import resolve
+from bootpilot_agent.wall_clock import WallClock
 
 CONNECT_S = 10.0
 READ_S = 30.0
 CHUNK_BYTES = 256 * 1024
-CA_BUNDLE = str(certifi.where())
 
 # A header that does not parse is worth a line to developers, none to a person at the console.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
@@ -37,11 +37,12 @@ logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class Route:
-    """The way out: the interface that sockets are bound to ("" for any), its name servers, and the CA file for https."""
+    """The way out: the interface that sockets are bound to ("" for any), its name servers; for https, CA file and date."""
 
     interface: str = ""
     nameservers: tuple[str, ...] = ()
-    ca_file: str = CA_BUNDLE
+    ca_file: str = tls.CA_BUNDLE
+    clock: WallClock = field(default_factory=WallClock)
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,7 @@ class Transport:
         try:
             with _told(url, deadline):
                 request = requests.Request(method, url, headers={**_HEADERS, **(headers or {})}, data=body).prepare()
-                timeout = (min(CONNECT_S, deadline.remaining_s() or 0.001), read_s)
-                response = self._adapter.send(request, stream=True, timeout=timeout, verify=self.route.ca_file)
+                response = self._send(request, deadline, read_s)
             try:
                 yield Stream(response, url, deadline)
             finally:
@@ -126,6 +126,34 @@ class Transport:
     def watch(self, connection: HTTPConnection) -> None:
         """Remember the socket that the deadline has to cut."""
         self._socket = connection.sock
+
+    def _send(self, request: requests.PreparedRequest, deadline: Deadline, read_s: float) -> requests.Response:
+        """Once, or again where the server's certificate itself tells this board that its clock is behind."""
+        self.route.clock.correct()
+        timeout = (min(CONNECT_S, deadline.remaining_s() or 0.001), read_s)
+        try:
+            return self._adapter.send(request, stream=True, timeout=timeout, verify=self.route.ca_file)
+        except requests.exceptions.SSLError as error:
+            cause = _innermost(error)
+            if not isinstance(cause, ssl.SSLCertVerificationError) or cause.verify_code not in (tls.NOT_YET_VALID, tls.EXPIRED):
+                raise
+            dates = self._read_dates(str(request.url))
+            # A first day that a believed CA has signed has come. All is verified anew then, and nothing was sent so far.
+            if (
+                cause.verify_code == tls.NOT_YET_VALID
+                and dates
+                and self.route.clock.learn(dates.start_s, "the server's certificate")
+            ):
+                return self._adapter.send(request, stream=True, timeout=timeout, verify=self.route.ca_file)
+            text, hint = tls.explain_dates(cause, dates, self.route.clock.describe())
+            raise TransportError(f"{request.url}: {text}", hint) from error
+
+    def _read_dates(self, url: str) -> tls.Dates | None:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        undated = tls.undated(self.connect(host, parts.port or 443, CONNECT_S), host, self.route.ca_file)
+        self._socket = undated  # the deadline ends this connection, too
+        return tls.read_dates(undated)
 
     def _resolve(self, host: str, timeout_s: float) -> list[str]:
         try:
@@ -237,10 +265,10 @@ def _told(url: str, deadline: Deadline) -> Iterator[None]:
 def _reason(error: BaseException) -> str:
     """The innermost cause in a few words."""
     cause = _innermost(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"certificate: {cause.verify_message}"
     if isinstance(cause, TimeoutError):
         return "timed out"
+    if isinstance(cause, ssl.SSLError):
+        return tls.explain(cause)[0]
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return str(cause) or type(cause).__name__
@@ -256,9 +284,4 @@ def _innermost(error: BaseException) -> BaseException:
 
 def _hint(error: BaseException) -> str:
     cause = _innermost(error)
-    if not isinstance(cause, ssl.SSLCertVerificationError):
-        return ""
-    # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of <openssl/x509_vfy.h>.
-    if cause.verify_code in (9, 10):
-        return "compare the certificate's dates with this board's clock; a board without a battery starts in the past"
-    return "put the CA's certificate on the card as `ca` in bootpilot.txt; an unverified server is never used"
+    return tls.explain(cause)[1] if isinstance(cause, ssl.SSLError) else ""

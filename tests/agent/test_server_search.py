@@ -9,7 +9,8 @@ from bootpilot_agent.errors import NetworkError
 from bootpilot_agent.network import Candidate
 from bootpilot_agent.servers import Found, Search, check_hello, ways
 from bootpilot_agent.settings import CARD, DHCP, Settings
-from bootpilot_agent.transport import CA_BUNDLE, Answer
+from bootpilot_agent.tls import CA_BUNDLE
+from bootpilot_agent.transport import Answer
 from tests.fakes.board import candidate
 from tests.fakes.boot_server import JSON_TYPE, FakeBootServer, problem
 from tests.fakes.scripted_server import Reply, ScriptedServer

@@ -38,7 +38,7 @@ def test_nothing_set_means_defaults() -> None:
 
 def test_every_key_of_the_card_is_read() -> None:
     text = """
-        server = ["http://boot.example:8080/", "https://10.0.0.2"]
+        server = ["http://boot.example:8080/", "http://10.0.0.2"]
         trust_dhcp = true
         interface = "eth1"
         address = "192.0.2.10/24"
@@ -51,7 +51,7 @@ def test_every_key_of_the_card_is_read() -> None:
     """
     assert from_card(text) == (
         Settings(
-            servers=("http://boot.example:8080", "https://10.0.0.2"),
+            servers=("http://boot.example:8080", "http://10.0.0.2"),
             server_source="card",
             trust_dhcp=True,
             interface="eth1",
@@ -169,7 +169,6 @@ def test_a_file_that_is_too_long_is_named_and_its_beginning_counts() -> None:
         ("watchdog = -1", "10 to 600"),
         ('trust_dhcp = "perhaps"', "true or false"),
         ('vendor_class = "a\\nb"', "printable ASCII"),
-        ('ca = "hello"', "the certificate itself"),
         ("shell = true", "this setting only on the command line"),
         ('card = "PARTUUID=1b2c3d4e-01"', "this setting only on the command line"),
         ('sever = "http://a"', "`server`"),
@@ -211,9 +210,63 @@ def test_a_router_that_cannot_be_one_leaves_the_address_usable(gateway: str) -> 
     assert (settings.address, settings.gateway) == ("10.0.0.2/24", "")
 
 
-def test_a_certificate_is_taken_as_text() -> None:
-    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
-    assert from_card(f'ca = """\n{pem}\n"""')[0].ca == pem + "\n"
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+HTTPS_CARD = b'server = "https://boot.example"\nca = "site-ca.pem"\n'
+
+
+def test_a_certificate_is_taken_as_text_and_nothing_else_that_stands_around_it() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nMIIC\n-----END PRIVATE KEY-----\n"
+    assert from_card(f'ca = """\n{PEM}"""')[0].ca == PEM
+    assert from_card(f'ca = """\nCN = our CA\n{PEM}{key}{PEM}"""'.replace("\n", "\r\n"))[0].ca == PEM + PEM
+
+
+@pytest.mark.parametrize("content", [PEM.encode(), PEM.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + PEM.encode()])
+def test_a_certificate_is_taken_from_a_file_beside_the_settings(content: bytes) -> None:
+    settings, problems = merge(read_command_line(""), read_card(HTTPS_CARD, {"site-ca.pem": content}))
+    assert (settings.ca, settings.https_only, settings.ca_lost, problems) == (PEM, True, False, [])
+
+
+def test_a_certificate_file_without_letters_as_windows_writes_it_is_taken_too() -> None:
+    settings, problems = merge(read_command_line(""), read_card(b'ca = "ca.cer"', {"ca.cer": b"\x30\x82\x01\x00"}))
+    assert (settings.ca, problems) == ("-----BEGIN CERTIFICATE-----\nMIIBAA==\n-----END CERTIFICATE-----\n", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ca = "hello"', "the certificate itself"),
+        ("ca = 7", "the certificate itself"),
+        ('ca = "site-ca.pem"', "a PEM file of that name"),
+        ('ca = """\nMIIB', "`key = value` in TOML"),
+    ],
+)
+def test_a_card_that_asks_for_a_ca_that_cannot_be_read_believes_no_server(text: str, expected: str) -> None:
+    settings, problems = from_card(f"# a comment\n{text}\n")
+    assert settings == Settings(ca_lost=True, https_only=True)
+    assert expected in problems[0].expected
+    assert problems[0].source == "bootpilot.txt line 2" or "line" in problems[0].source
+
+
+def test_no_http_server_counts_beside_an_https_one_or_a_ca() -> None:
+    settings, (problem,) = from_card('server = ["https://a", "http://b"]')
+    assert (settings.servers, settings.https_only) == (("https://a",), True)
+    assert str(problem) == "setting server (card): expected https, as the settings beside it ask for, got http://b"
+    settings, (problem,) = merge(read_command_line("bootpilot.server=http://b"), read_card(f'ca = """{PEM}"""'.encode()))
+    assert (settings.servers, settings.server_source, settings.https_only) == ((), "", True)
+
+
+@pytest.mark.parametrize(
+    "text", ['server = "https:/boot.example"', 'server = "https://boot.example', 'server = [\n"https://a"\nx']
+)
+def test_a_mistyped_https_server_does_not_open_the_door_to_http(text: str) -> None:
+    settings, problems = from_card(text)
+    assert (settings.servers, settings.https_only) == ((), True)
+    assert problems
+
+
+@pytest.mark.parametrize("text", ["# https would be better\nvlan =", "server = 'http://a'"])
+def test_who_never_asked_for_https_gets_http(text: str) -> None:
+    assert not from_card(text)[0].https_only
 
 
 @pytest.mark.parametrize(
@@ -255,7 +308,7 @@ def test_no_value_raises_anything_but_a_problem(key: str, value: object) -> None
 def test_the_documentation_has_a_row_for_each_setting() -> None:
     rows = markdown().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == [row.key for row in SETTINGS]
-    assert {row.field for row in SETTINGS} | {"server_source"} == set(Settings.__dataclass_fields__)
+    assert {row.field for row in SETTINGS} | {"server_source", "ca_lost", "https_only"} == set(Settings.__dataclass_fields__)
 
 
 def test_the_module_prints_the_documentation() -> None:

@@ -136,7 +136,11 @@ class ScriptedServer:
             if self.tls is None:
                 self._answer(plain)
                 return
-            with self.tls.wrap_socket(plain, server_side=True) as connection:
+            # The handshake takes the plain socket's place, so it comes when the connection can be shut from outside.
+            with self.tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as connection:
+                with self._lock:
+                    self._connections[self._connections.index(plain)] = connection
+                connection.do_handshake()
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
