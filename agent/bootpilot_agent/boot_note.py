@@ -8,7 +8,7 @@ from bootpilot_agent.card import Card
 from bootpilot_agent.earlier_note import BOOT_JSON, EarlierNote
 from bootpilot_agent.fields import Json
 from bootpilot_agent.plan import Plan
-from bootpilot_agent.settings import Settings
+from bootpilot_agent.settings import CARD_FILE, Settings
 
 if TYPE_CHECKING:  # it speaks HTTP, which is imported late
     from bootpilot_agent.servers import Way
@@ -18,7 +18,10 @@ __all__ = ["BOOT_JSON", "BootNote", "Origin", "make_note"]
 
 @dataclass(frozen=True)
 class BootNote:
-    """What the payload is told about this boot; `ca` is PEM text, `client_id` hex, `loader_builds` oldest first."""
+    """What the payload is told about this boot; `ca` is PEM text, `client_id` hex, `loader_builds` oldest first.
+
+    `loader_settings` are the `bootpilot.*` words of the loaders' command lines, for a payload that is a loader itself.
+    """
 
     node_id: str
     boot_id: str
@@ -42,10 +45,12 @@ class BootNote:
     vlan: int | None
     watchdog: str
     profile: str
+    loader_settings: tuple[str, ...]
 
     def to_bytes(self) -> bytes:
         """A flat JSON object with one key on each line, so that a shell can read it with sed."""
-        values: dict[str, Json] = {"version": 1, **vars(self), "loader_builds": list(self.loader_builds), "dns": list(self.dns)}
+        values: dict[str, Json] = {"version": 1}
+        values |= {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
         return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
@@ -76,13 +81,24 @@ def make_note(plan: Plan, way: "Way", settings: Settings, origin: "Origin") -> B
         vlan=settings.vlan,
         watchdog=plan.watchdog,
         profile=plan.boot.profile if plan.boot else "",
+        loader_settings=origin.settings,
     )
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where this loader came from: its card, the loader that started it, and its own build."""
+    """Where this loader came from: its card, the loader that started it, its own build; and what it was told since power-on.
+
+    `settings` are the `bootpilot.*` words of all command lines so far, the latest last.
+    """
 
     card: Card | None
     earlier: EarlierNote
     build_id: str
+    settings: tuple[str, ...] = ()
+
+    def card_copy(self) -> dict[str, bytes]:
+        """The settings on the card as files for the next loader, which may not find the card any more."""
+        if self.card is None:
+            return dict(self.earlier.card_copy)
+        return {**self.card.beside, CARD_FILE: self.card.settings_text}

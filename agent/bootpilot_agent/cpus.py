@@ -27,7 +27,25 @@ def read_cpu(root: Path = Path("/")) -> Cpu:
         sysfs.read_bytes(root / "sys/firmware/acpi/tables/APIC", MADT_LIMIT_BYTES)
     )
     possible = described or count_list(sysfs.read_text(folder / "possible"))
-    return Cpu(_model(root), max(possible, online), online)
+    return Cpu(_model(root), max(possible, online), online, _enable_method(root), _hotplug(folder))
+
+
+def _enable_method(root: Path) -> str:
+    """Of the first CPU that has one; on 32-bit ARM it may stand beside the CPUs instead (Documentation/arm/cpus.yaml)."""
+    folders = [*_device_tree_cpus(root), root / DEVICE_TREE / "cpus"]
+    return next((method for folder in folders if (method := sysfs.read_text(folder / "enable-method", most=64))), "")
+
+
+def _hotplug(folder: Path) -> bool | None:
+    """Whether the kernel could take away each CPU but the first; None where it knows of one only (nr_cpus=1).
+
+    The file `online` is there exactly for those (drivers/base/cpu.c, register_cpu). What counts for kexec is what the kernel
+    takes for possible, not what runs.
+    """
+    if count_list(sysfs.read_text(folder / "possible")) < 2:
+        return None
+    others = [name for name in sysfs.list_names(folder) if re.fullmatch(r"cpu[1-9]\d*", name)]
+    return all((folder / name / "online").exists() for name in others) if others else None
 
 
 def count_list(text: str) -> int:

@@ -3,13 +3,17 @@
 The first loader's own command line, and with it a server or a static address given there, is gone after the jump.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootpilot_agent.fields import FieldError, Fields
-from bootpilot_agent.settings import DHCP, Settings
+from bootpilot_agent.settings import DHCP, MAX_CARD_BYTES, Settings
 
 BOOT_JSON = "bootpilot/boot.json"
+# The settings that the first loader read from its card, for a loader that follows it: the card may be gone by then.
+CARD_COPY = "bootpilot/card"
+MAX_CARD_FILES = 8
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class EarlierNote:
     gateway: str = ""
     dns: tuple[str, ...] = ()
     vlan: int | None = None
+    settings: tuple[str, ...] = ()
+    card_copy: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def read_earlier_note(root: Path = Path("/")) -> EarlierNote:
@@ -49,9 +55,21 @@ def read_earlier_note(root: Path = Path("/")) -> EarlierNote:
             gateway=fields.text_or_none("gateway", most=64) or "",
             dns=fields.texts("dns", most=8, longest=64) if fields.has("dns") else (),
             vlan=fields.number_or_none("vlan", most=4094),
+            settings=fields.texts("loader_settings", most=64) if fields.has("loader_settings") else (),
+            card_copy=_read_card_copy(root / CARD_COPY),
         )
     except (OSError, FieldError):
         return EarlierNote()
+
+
+def _read_card_copy(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        return {}
+    found = {}
+    for path in sorted(folder.iterdir())[:MAX_CARD_FILES]:
+        with path.open("rb") as file:
+            found[path.name] = file.read(MAX_CARD_BYTES + 1)
+    return found
 
 
 def carry_on(settings: Settings, note: EarlierNote) -> tuple[Settings, tuple[str, ...]]:

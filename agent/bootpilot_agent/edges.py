@@ -24,8 +24,9 @@ from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build
-from bootpilot_agent.settings import Settings, merge, read_card, read_command_line
+from bootpilot_agent.settings import CARD_FILE, Settings, merge, own_words, read_card, read_command_line
 from bootpilot_agent.silence import Silence
+from bootpilot_agent.unbinding import unbind_devices
 
 if TYPE_CHECKING:
     from bootpilot_agent.conversation import Conversation, Conversations
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 # After so long without a server the try counts as failed: the console says so, and a shell can be had.
 SEARCH_S = 300.0
 CARD_S = 20.0
+# Of the words of several loaders' command lines; the note's reader takes no more.
+MAX_WORDS = 64
 FAILURE_FLUSH_S = 8.0
 HANDOVER_FLUSH_S = 4.0
 
@@ -77,11 +80,17 @@ class BoardEdges:
     def read_settings(self) -> Settings:
         """Once: what the card says does not change while the agent runs."""
         if self._settings is None:
-            command_line = read_command_line((self.devices.root / "proc/cmdline").read_text(errors="replace"))
             earlier = read_earlier_note(self.devices.root)
+            # What the loader before this one was told counts, and what this one is told itself counts more: the last word wins.
+            own = own_words((self.devices.root / "proc/cmdline").read_text(errors="replace"))
+            words = (*earlier.settings, *own)[-MAX_WORDS:]
+            command_line = read_command_line(" ".join(words))
             card = self._find_card(merge(command_line)[0].card or earlier.card_partuuid)
-            self._origin = Origin(card, earlier, self.build.build_id)
-            settings, problems = merge(command_line, read_card(card.settings_text, card.beside) if card else None)
+            self._origin = Origin(card, earlier, self.build.build_id, words)
+            copy = self._origin.card_copy()
+            if card is None and copy:
+                self.say("card: its settings are those that the loader before this one read")
+            settings, problems = merge(command_line, read_card(copy[CARD_FILE], copy) if CARD_FILE in copy else None)
             for problem in problems:
                 self.say(str(problem))
             self._settings, carried = carry_on(settings, earlier)
@@ -170,6 +179,7 @@ class BoardEdges:
         self.say("jumping into the payload's kernel")
         self._network_left = True
         self.devices.network.down()
+        unbind_devices(read_board(self.devices.root), self.say, self.devices.root)
         self._attention.release_watchdog(plan.watchdog, self._settings.watchdog_s if self._settings else 0)
 
     def jump(self) -> None:
@@ -223,8 +233,10 @@ class BoardEdges:
 
     def _read_board(self, settings: Settings) -> Board:
         identity = identity_root(self.devices.root)
-        inventory = replace(read_inventory(self.devices.root, self._origin.card), board=read_board(identity))
-        return Board(self.build, read_evidence(identity), inventory, settings.simulated)
+        inventory = read_inventory(self.devices.root, self._origin.card, self.build.arch)
+        inventory = replace(inventory, board=read_board(identity))
+        earlier = self._origin.earlier.loader_builds
+        return Board(self.build, read_evidence(identity), inventory, settings.simulated, earlier)
 
     def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""

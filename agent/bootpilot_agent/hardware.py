@@ -1,6 +1,7 @@
 """Reads what hardware the board has from /proc and /sys. Everything read is bounded and may be binary."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from bootpilot_agent import disks, ethernet, sysfs
@@ -9,6 +10,7 @@ from bootpilot_agent.cpus import read_cpu
 from bootpilot_agent.evidence import is_placeholder
 from bootpilot_agent.inventory import Board, Inventory
 from bootpilot_agent.kexec_capability import read_kexec_capability
+from bootpilot_agent.traits import kexec_trouble
 
 DEVICE_TREE = "sys/firmware/devicetree/base"
 DMI = "sys/class/dmi/id"
@@ -16,18 +18,19 @@ DMI = "sys/class/dmi/id"
 DMI_NAMES = (("sys_vendor", "product_name"), ("board_vendor", "board_name"))
 
 
-def read_inventory(root: Path = Path("/"), card: Card | None = None) -> Inventory:
+def read_inventory(root: Path = Path("/"), card: Card | None = None, arch: str = "") -> Inventory:
     """The whole board. Every medium that holds the card's PARTUUID is marked as boot medium. Never raises."""
+    board, cpu = read_board(root), read_cpu(root)
     return Inventory(
-        board=read_board(root),
-        cpu=read_cpu(root),
+        board=board,
+        cpu=cpu,
         memory_bytes=_memory_bytes(root),
         nics=tuple(ethernet.read_nic(name, root) for name in ethernet.ethernet_names(root)),
         disks=tuple(
             disks.read_disk(name, root, boot_medium=card is not None and disks.holds(name, card.partuuid, root))
             for name in disks.disk_names(root)
         ),
-        kexec=read_kexec_capability(root),
+        kexec=replace(read_kexec_capability(root), trouble=kexec_trouble(board, cpu, arch)[:500]),
     )
 
 

@@ -17,24 +17,12 @@ from bootpilot_agent.inventory import KexecCapability
 from bootpilot_agent.kexec_call import WAYS
 from bootpilot_agent.kexec_syscalls import SYSTEM, KexecSystem
 from bootpilot_agent.payload import Payload
+from bootpilot_agent.traits import KEXEC_FLAGS
 
 # Under emulation, 80 MB take half a minute to be copied and checked.
 LOAD_S = 600.0
 JUMP_S = 60.0
 
-# The agent verified every byte a moment ago, so purgatory need not do it again. It runs with caches off on arm64, where
-# 40 MB take 20 to 43 s, and costs 3 s for 80 MB on amd64.
-_UNCHECKED = "-i"
-# kexec_load: Debian's arm kernels have no kexec_file_load, and on amd64 that call leaves the check in purgatory on.
-_LOAD_CALL = "-c"
-
-FLAGS = {
-    "amd64": (_LOAD_CALL, _UNCHECKED),
-    "arm64": (_LOAD_CALL, _UNCHECKED),
-    # kexec-tools takes TEXT_OFFSET for 0x8000 and puts the initrd right behind the size that the zImage states; Debian's armmp
-    # kernel has TEXT_OFFSET 0x208000 (ARCH_MESON) and unpacks itself over the initrd's first 2 MiB. 64 MiB is room for both.
-    "armhf": (_LOAD_CALL, "--image-size=0x4000000"),
-}
 # A locked-down kernel only takes kernels that it can check itself, by kexec_file_load; it does not allow kexec_load then.
 FILE_LOAD_FLAGS = ("-s",)
 
@@ -88,7 +76,7 @@ REFUSALS = (
 
 def load_argv(payload: Payload, arch: str, capability: KexecCapability) -> list[str]:
     """The command that loads the payload with the call that this kernel allows."""
-    flags = FILE_LOAD_FLAGS if capability.file_load and not capability.load else FLAGS[arch]
+    flags = FILE_LOAD_FLAGS if capability.file_load and not capability.load else KEXEC_FLAGS[arch]
     dtb = [f"--dtb={payload.dtb}"] if payload.dtb else []
     return [
         "kexec",

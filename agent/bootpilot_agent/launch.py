@@ -1,5 +1,6 @@
 """From an accepted plan to the jump: does it fit, fetch it, load it, leave. Imported only when there is such a plan."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,7 +43,11 @@ class Launch:
         Raises FetchError, VerifyError, PlanError, MemoryTooSmallError.
         """
         note = make_note(plan, conversation.found.way, conversation.settings, origin)
-        fetched = self.attention.attend(lambda: download(conversation, boot, note, self.devices.folder, deadline, journal))
+        # Only a loader gets it: what stands on a card is no payload's business.
+        card_copy = origin.card_copy() if boot.loader else {}
+        fetched = self.attention.attend(
+            lambda: download(conversation, boot, note, self.devices.folder, deadline, journal, card_copy)
+        )
         image = check_kernel(fetched.kernel, self.arch)
         if fetched.dtb is not None:
             check_device_tree(fetched.dtb)
@@ -68,12 +73,18 @@ def file_sizes(payload: Payload, kernel_in_memory: int) -> memory.Sizes:
 
 
 def download(
-    conversation: Conversation, boot: BootPayload, note: BootNote, folder: Path, deadline: Deadline, journal: Journal
+    conversation: Conversation,
+    boot: BootPayload,
+    note: BootNote,
+    folder: Path,
+    deadline: Deadline,
+    journal: Journal,
+    card_copy: Mapping[str, bytes],
 ) -> Payload:
     """All artifacts of a `boot` plan. Raises FetchError, VerifyError."""
     found, console = conversation.found, conversation.console
     fetcher = Fetcher(found.transport, found.way.server, note.token, deadline, console.say, conversation.chance)
-    return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot)).fetch)
+    return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot)).fetch, card_copy)
 
 
 @dataclass

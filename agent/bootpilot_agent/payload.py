@@ -6,13 +6,14 @@ Owns one folder in the RAM file system. The initrds are joined as the kernel wan
 
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from bootpilot_agent.boot_note import BOOT_JSON, BootNote
 from bootpilot_agent.cpio import Entry, directory, regular, write_cpio
+from bootpilot_agent.earlier_note import CARD_COPY
 from bootpilot_agent.plan import Artifact, BootPayload, PayloadFile
 
 # The kernel gives a folder that is there already the archive's mode (init/initramfs.c, do_name), so the usual ones are kept.
@@ -41,8 +42,13 @@ def clear_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def assemble(boot: BootPayload, note: BootNote, folder: Path, fetch: Fetch) -> Payload:
-    """Fetch everything into `folder` (made anew). Raises what `fetch` raises."""
+def assemble(
+    boot: BootPayload, note: BootNote, folder: Path, fetch: Fetch, card_copy: Mapping[str, bytes] | None = None
+) -> Payload:
+    """Fetch everything into `folder` (made anew). `card_copy`: the card's settings, for a loader.
+
+    Raises what `fetch` raises.
+    """
     clear_folder(folder)
     folder.mkdir(parents=True)
     kernel = _fetch_file(boot.kernel, folder / "kernel", "kernel", fetch)
@@ -52,17 +58,22 @@ def assemble(boot: BootPayload, note: BootNote, folder: Path, fetch: Fetch) -> P
             fetch(artifact, file, f"initrd {number} of {len(boot.initrds)}" if len(boot.initrds) > 1 else "initrd")
             file.write(b"\0" * (-file.tell() % 4))
         fetched = [(row, _fetch_small(row, folder / f"file-{number}", fetch)) for number, row in enumerate(boot.files)]
-        write_cpio(note_entries(note, fetched), file)
+        write_cpio(note_entries(note, fetched, card_copy or {}), file)
     for _, path in fetched:
         path.unlink()
     dtb = _fetch_file(boot.dtb, folder / "dtb", "device tree", fetch) if boot.dtb else None
     return Payload(kernel, initrd, dtb, boot.command_line)
 
 
-def note_entries(note: BootNote, files: Sequence[tuple[PayloadFile, Path]]) -> list[Entry]:
-    """The last archive's content: boot.json, the plan's files, and the folders they stand in."""
+def note_entries(
+    note: BootNote, files: Sequence[tuple[PayloadFile, Path]], card_copy: Mapping[str, bytes] | None = None
+) -> list[Entry]:
+    """The last archive's content: boot.json, the card's settings for a loader, the plan's files, and all their folders."""
     entries = {BOOT_JSON: regular(BOOT_JSON, note.to_bytes(), 0o600)}
     folders = {"bootpilot": directory("bootpilot", 0o700)}
+    for name, content in (card_copy or {}).items():
+        folders[CARD_COPY] = directory(CARD_COPY, 0o700)
+        entries[f"{CARD_COPY}/{name}"] = regular(f"{CARD_COPY}/{name}", content, 0o600)
     for row, path in files:
         name = row.path.lstrip("/")
         for parent in reversed(PurePosixPath(name).parents[:-1]):

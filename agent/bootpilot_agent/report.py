@@ -39,12 +39,13 @@ class Build:
 
 @dataclass(frozen=True)
 class Board:
-    """What stays the same for as long as the agent runs."""
+    """What stays the same for as long as the agent runs. `earlier_loaders` are the builds before this one since power-on."""
 
     build: Build
     evidence: tuple[Evidence, ...]
     inventory: Inventory
     simulated: bool
+    earlier_loaders: tuple[str, ...] = ()
 
 
 @dataclass
@@ -113,4 +114,5 @@ def make_report(board: Board, lease: Lease, boot: Boot) -> Report:
         clock_unix_s=int(time.time()),
         last_attempt=boot.last_attempt,
         simulated=board.simulated,
+        loader_builds=(*board.earlier_loaders, board.build.build_id),
     )

@@ -153,6 +153,12 @@ def read_command_line(text: str) -> RawSettings:
     return RawSettings(values, dict.fromkeys(values, "kernel command line"))
 
 
+def own_words(text: str) -> tuple[str, ...]:
+    """The `bootpilot.*` words of a kernel command line as they can stand on another one, for a loader that follows this one."""
+    found = [(name, value) for name, value in split_command_line(text) if name.startswith("bootpilot.")]
+    return tuple(name if value is None else f'"{name}={value}"' if " " in value else f"{name}={value}" for name, value in found)
+
+
 def split_command_line(text: str) -> list[tuple[str, str | None]]:
     """Words of a kernel command line as (name, value or None), quotes handled as next_arg() in lib/cmdline.c does."""
     words: list[str] = []

@@ -8,7 +8,7 @@ here, before anything else.
 from urllib.parse import urlsplit
 
 from bootpilot_agent.errors import PlanError
-from bootpilot_agent.plan import Action, DtbPolicy, Plan, Report
+from bootpilot_agent.plan import MAX_LOADERS, Action, DtbPolicy, Plan, Report
 from bootpilot_agent.settings import DHCP
 
 UNSIGNED_HTTPS = "Plans are not signed yet; the server that gave this one is known by its certificate."
@@ -30,10 +30,31 @@ def check_plan(plan: Plan, report: Report, server_source: str, trust_dhcp: bool)
             f"the plan requires {', '.join(unknown)}; this agent can {', '.join(report.features)}",
             "renew the loader on the card, or give this board another profile",
         )
+    if plan.boot is not None and report.inventory.kexec.trouble:
+        raise PlanError(
+            f"the plan boots a payload, and here {report.inventory.kexec.trouble}", "the report said so; the server let it pass"
+        )
+    if plan.boot is not None and plan.boot.loader:
+        _check_loader(plan.boot.loader, report.loader_builds)
     if plan.writes_disk and server_source == DHCP and not trust_dhcp:
         raise PlanError(
             "the plan writes a disk, and only DHCP named the server",
             "name the server as `server` in bootpilot.txt, or set `trust_dhcp = true` there",
+        )
+
+
+def _check_loader(build: str, before: tuple[str, ...]) -> None:
+    """Loaders that start each other for ever would be a board that never boots."""
+    chain = " -> ".join(before)
+    if build in before:
+        raise PlanError(
+            f"the plan starts the loader {build}, which ran already since power-on ({chain})",
+            "the server must give this board its payload now; see `bootpilot explain` there",
+        )
+    if len(before) >= MAX_LOADERS:
+        raise PlanError(
+            f"the plan starts the loader {build} after {len(before)} others since power-on ({chain})",
+            f"at most {MAX_LOADERS} run in a row; name one newest loader on the server",
         )
 
 

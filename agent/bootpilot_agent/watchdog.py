@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bootpilot_agent import sysfs
 from bootpilot_agent.console import say
+from bootpilot_agent.traits import watchdog_traits
 
 NAME = "watchdog0"
 # linux/watchdog.h; the same numbers on x86, ARM and RISC-V.
@@ -22,20 +23,17 @@ WDIOC_SETTIMEOUT = 0xC0045706
 WDIOC_GETTIMEOUT = 0x80045707
 MAGIC_CLOSE = b"V"
 
-# Watchdogs that, once started, run until the next reset: identity as in /sys/class/watchdog/*/identity -> why.
-# They are opened only when a plan says that its payload feeds them.
-UNSTOPPABLE = {
-    "imx2+ watchdog": "i.MX: WDE can be set once and not cleared (i.MX53 reference manual, WDOG_WCR; imx2_wdt has no stop)",
-    "Synopsys DesignWare Watchdog": "stops only where the board wires its reset line to the driver (dw_wdt_stop)",
-}
-
 
 @dataclass(frozen=True)
 class Chip:
-    """What /sys tells of a watchdog without opening it; opening starts it. `reason` says why it cannot be stopped, if so."""
+    """What /sys tells of a watchdog without opening it; opening starts it. `reason` says why it cannot be stopped, if so.
+
+    `cannot_keep` says why it must not run on after the jump, if so.
+    """
 
     identity: str
     reason: str
+    cannot_keep: str = ""
 
     @property
     def is_stoppable(self) -> bool:
@@ -49,7 +47,8 @@ def read_chip(root: Path = Path("/")) -> Chip | None:
         return None
     identity = sysfs.read_text(folder / "identity")
     nowayout = "set never to stop (nowayout)" if sysfs.read_number(folder / "nowayout") else ""
-    return Chip(identity or "unknown", UNSTOPPABLE.get(identity, nowayout))
+    traits = watchdog_traits(identity)
+    return Chip(identity or "unknown", traits.cannot_stop or nowayout, traits.cannot_keep)
 
 
 class Beats:
@@ -105,6 +104,10 @@ class Watchdog:
 
     def keep(self) -> None:
         """Before the jump, if the plan's payload feeds it: start it if it does not run, feed it once more, let it run on."""
+        if self._chip is not None and self._chip.cannot_keep and self._chip.is_stoppable:
+            say(f"watchdog: not kept, as the plan would have it: {self._chip.cannot_keep}")
+            self.stop()
+            return
         self.beat()
         if self._device is None and self._chip is not None:
             self._start()

@@ -88,6 +88,7 @@ def test_the_payload_finds_its_note_and_its_files(server: FakeBootServer, tmp_pa
         "vlan": None,
         "watchdog": "stop",
         "profile": "ram-page",
+        "loader_settings": [f"bootpilot.server={server.url}", "bootpilot.shell", "bootpilot.card=PARTUUID=0000abcd-01"],
     }
 
 

@@ -1,8 +1,11 @@
 """A loader whose payload is another loader: what the second one knows without being told again."""
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from bootpilot_agent.earlier_note import EarlierNote, carry_on, read_earlier_note
 from bootpilot_agent.fields import Json
@@ -38,7 +41,9 @@ def test_a_loader_started_by_a_loader_knows_the_server_the_network_and_the_card_
     assert first.boot().how == "kexec -e", first.console
     assert first.run.loaded is not None
     second = FakeBoard(tmp_path / "second")
-    start_from_a_loader(second, first.run.loaded.note | {"simulated": True})
+    note = first.run.loaded.note | {"simulated": True}
+    del note["loader_settings"]  # as the agents of the first cards write it
+    start_from_a_loader(second, note)
     assert second.boot().how == "kexec -e", second.console
     settings = second.network.settings
     assert settings is not None
@@ -52,6 +57,80 @@ def test_a_loader_started_by_a_loader_knows_the_server_the_network_and_the_card_
     assert [report.simulated for report in server.reports] == [False, True]
     assert server.reports[0].boot_id != server.reports[1].boot_id
     assert server.asked("/v1/boot")[-1].headers.get("authorization") is None
+
+
+def test_the_words_on_the_cards_command_line_count_for_every_loader_after_it_and_its_own_count_more(
+    server: FakeBootServer, tmp_path: Path
+) -> None:
+    first = FakeBoard(tmp_path / "first", card_text=b"")
+    words = f'bootpilot.server={server.url} "bootpilot.vendor_class=rack 7" bootpilot.watchdog=33 bootpilot.shell'
+    (first.root / "proc/cmdline").write_text(f"console=ttyS0 nr_cpus=1 {words}\n")
+    assert first.boot().how == "kexec -e", first.console
+    assert first.run.loaded is not None
+    second = FakeBoard(tmp_path / "second")
+    start_from_a_loader(second, first.run.loaded.note)
+    (second.root / "proc/cmdline").write_text("console=ttyS0 bootpilot.watchdog=44\n")
+    assert second.boot().how == "kexec -e", second.console
+    settings = second.network.settings
+    assert settings is not None
+    assert (settings.servers, settings.server_source) == ((server.url,), "command line")
+    assert (settings.vendor_class, settings.watchdog_s, settings.shell) == ("rack 7", 44, True)
+    assert second.run.loaded is not None
+    assert second.run.loaded.note["loader_settings"] == [
+        f"bootpilot.server={server.url}", '"bootpilot.vendor_class=rack 7"', "bootpilot.watchdog=33", "bootpilot.shell",
+        "bootpilot.watchdog=44",
+    ]  # fmt: skip
+
+
+def unpack(initrd: bytes, root: Path) -> None:
+    """Unpack the last archive as the next kernel does."""
+    archive = initrd[initrd.rindex(b"070701", 0, initrd.rindex(b"bootpilot\0")) :]
+    subprocess.run(["busybox", "cpio", "-idm"], input=archive, cwd=root, check=True, capture_output=True)
+
+
+def test_a_card_that_is_pulled_meanwhile_is_not_missed_by_the_next_loader(server: FakeBootServer, tmp_path: Path) -> None:
+    text = f'server = "{server.url}"\nreboot_after = 9\ninterface = "end0"\n'.encode()
+    first = FakeBoard(tmp_path / "first", card_text=text)
+    server.boot["loader"] = "feedfacefeedface"
+    assert first.boot().how == "kexec -e", first.console
+    assert first.run.loaded is not None
+    del server.boot["loader"]
+    second = FakeBoard(tmp_path / "second")
+    unpack(first.run.loaded.initrd, second.root)
+    (second.root / "proc/cmdline").write_text("bootpilot.shell\n")
+    assert second.boot().how == "kexec -e", second.console
+    assert second.network.settings is not None
+    assert (second.network.settings.servers, second.network.settings.server_source) == ((server.url,), "card")
+    assert (second.network.settings.reboot_after_h, second.network.settings.interface) == (9, "end0")
+    assert "its settings are those that the loader before this one read" in second.console
+    assert second.run.loaded is not None
+    assert b"bootpilot/card" not in second.run.loaded.initrd  # it is no payload's business
+
+
+def test_the_report_says_which_loaders_ran_before(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,))
+    start_from_a_loader(board, {"server": server.url, "server_source": "card", "loader_builds": ["card"]})
+    assert board.boot().how == "kexec -e", board.console
+    assert server.reports[0].loader_builds == ("card", "0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("build", "before", "told"),
+    [
+        ("0123456789abcdef", [], "starts the loader 0123456789abcdef, which ran already since power-on (0123456789abcdef)"),
+        ("card", ["card"], "starts the loader card, which ran already since power-on (card -> 0123456789abcdef)"),
+        ("third", ["card", "second"], "after 3 others since power-on (card -> second -> 0123456789abcdef)"),
+    ],
+)
+def test_a_loader_that_ran_already_or_is_one_too_many_is_refused_by_name(
+    server: FakeBootServer, tmp_path: Path, build: str, before: list[Json], told: str
+) -> None:
+    server.boot["loader"] = build
+    board = FakeBoard(tmp_path)
+    start_from_a_loader(board, {"server": server.url, "server_source": "card", "loader_builds": before})
+    assert board.boot().exit_code == 68
+    assert told in board.console
+    assert board.run.loaded is None
 
 
 def test_a_server_that_only_dhcp_named_is_not_trusted_more_by_the_next_loader(server: FakeBootServer, tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ def test_one_that_is_kept_gets_no_magic_byte(tmp_path: Path) -> None:
     assert device.read_bytes() == b""
 
 
+def test_one_that_bites_too_soon_is_stopped_even_if_the_plan_would_keep_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = make_chip(tmp_path, "sunxi-wdt", max_timeout="16")
+    watchdog = Watchdog.open(30, root=tmp_path)
+    watchdog.keep()
+    assert device.read_bytes() == b"V"
+    assert "watchdog: not kept, as the plan would have it: it bites after at most 16 s" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("identity", "attributes", "reason"),
     [
