@@ -119,6 +119,10 @@ def _add_serve(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     serve = _verb(verbs, "serve", "serve_command:serve", "answer boards and show the status page, until SIGTERM")
     serve.add_argument("--listen", metavar="ADDR:PORT", help="default: port 8080 of every address; port 0 takes a free one")
     serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there once the server listens")
+    serve.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="speak HTTPS with this certificate (PEM, and its chain)"
+    )
+    serve.add_argument("--key", type=Path, metavar="FILE", help="the certificate's key (PEM, without a password)")
     serve.add_argument("--allow-simulated", action="store_true", help="accept reports that say their identity is simulated")
     serve.add_argument(
         "--mirror", action="append", metavar="URL", help="a cache of /artifacts/ that plans name first; repeatable"

@@ -4,7 +4,10 @@ A rack that loses power in the middle of its downloads would otherwise hold ever
 """
 
 import json
+import logging
+import os
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -16,6 +19,8 @@ from typing import Any
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.workers.gthread import ThreadWorker
+
+log = logging.getLogger(__name__)
 
 # Nothing read or written for so long: the agent gives up on such a connection after 20 s.
 STALL_S = 60.0
@@ -66,6 +71,10 @@ class Worker(ThreadWorker):
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answers what never became a request, or what broke beneath the application."""
+        if isinstance(exc, ssl.SSLError):
+            # A board that does not believe the certificate hangs up and says why; so does who speaks plain HTTP.
+            log.info("no TLS with %s: %s", addr[0], exc)
+            return
         status = next((status for kind, status in STATUSES if isinstance(exc, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.exception("fault beneath the application")
@@ -81,30 +90,32 @@ class TimeLimits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ends: dict[socket.socket, tuple[float, int]] = {}
+        # By descriptor: TLS puts another socket object in the place of the one that a connection began with.
+        self._ends: dict[int, tuple[float, int]] = {}
 
     @contextmanager
     def on(self, sock: socket.socket, seconds: float, direction: int) -> Iterator[None]:
         """Within the block, `enforce` shuts this direction of the connection once time is over. An inner limit stands alone."""
+        descriptor = sock.fileno()
         with self._lock:
-            outer = self._ends.get(sock)
-            self._ends[sock] = (time.monotonic() + seconds, direction)
+            outer = self._ends.get(descriptor)
+            self._ends[descriptor] = (time.monotonic() + seconds, direction)
         try:
             yield
         finally:
             with self._lock:
-                del self._ends[sock]
+                del self._ends[descriptor]
                 if outer:
-                    self._ends[sock] = outer
+                    self._ends[descriptor] = outer
 
     def enforce(self) -> None:
         """Whoever reads from or writes to such a connection finds that it has ended."""
         now = time.monotonic()
         with self._lock:
-            for sock, (end, direction) in self._ends.items():
+            for descriptor, (end, direction) in self._ends.items():
                 if now > end:
-                    with suppress(OSError):
-                        sock.shutdown(direction)
+                    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as same:
+                        same.shutdown(direction)
 
 
 class QuietLogger(Logger):

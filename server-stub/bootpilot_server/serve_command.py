@@ -9,10 +9,12 @@ from flask import Flask
 
 from bootpilot_server.app import create_app
 from bootpilot_server.config import Config, read_mirrors
+from bootpilot_server.errors import OperatorError
 from bootpilot_server.gunicorn_worker import BROKEN_REQUESTS
 from bootpilot_server.server import open_server, read_config
 from bootpilot_server.serving import Listen, Workers, open_default_listener, open_listener, run, url_of, write_port_file
 from bootpilot_server.terminal import Terminal
+from bootpilot_server.tls_certificate import ServerCertificate
 
 # Of a worker's threads, this part may be busy with downloads: a report always finds a free one.
 DOWNLOAD_SHARE = 0.75
@@ -23,6 +25,7 @@ def serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     config = _config(arguments)
     open_server(config, create=True).database.close()
+    certificate = _certificate(arguments)
     listener = open_listener(Listen.from_text(arguments.listen)) if arguments.listen else open_default_listener()
     bound, port = listener.getsockname()[:2]
     workers = Workers(arguments.workers, arguments.threads)
@@ -32,15 +35,21 @@ def serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return create_app(open_server(config, create=False, downloads=downloads), BROKEN_REQUESTS)
 
     def ready() -> None:
-        url = url_of(bound, port)
+        url = url_of(bound, port, "https" if certificate else "http")
         if arguments.port_file:
             write_port_file(arguments.port_file, port)
         text = f"boot server and status page: {url}/\nits folder: {config.home}"
         text += "\nsimulated boards are welcome" if config.allow_simulated else ""
         terminal.tell({"url": url, "port": port, "home": str(config.home)}, text)
 
-    run(make_app, listener, workers, ready)
+    run(make_app, listener, workers, ready, certificate)
     return 0
+
+
+def _certificate(arguments: argparse.Namespace) -> ServerCertificate | None:
+    if bool(arguments.certificate) != bool(arguments.key):
+        raise OperatorError("--certificate and --key go together", "with both, the server speaks HTTPS and nothing else")
+    return ServerCertificate(arguments.certificate, arguments.key) if arguments.certificate else None
 
 
 def _config(arguments: argparse.Namespace) -> Config:

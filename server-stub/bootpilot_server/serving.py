@@ -17,6 +17,7 @@ from gunicorn.app.base import BaseApplication
 
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.gunicorn_worker import QuietLogger, Worker
+from bootpilot_server.tls_certificate import ServerCertificate
 
 BACKLOG = 2048
 DEAD_PEER_MS = 60_000
@@ -75,10 +76,10 @@ def open_listener(listen: Listen) -> socket.socket:
     return listener
 
 
-def url_of(bound: str, port: int) -> str:
+def url_of(bound: str, port: int, scheme: str = "http") -> str:
     """The URL under which a program on this machine reaches what is bound to this address."""
     shown = {ANYWHERE: "127.0.0.1", "::": "127.0.0.1"}.get(bound, f"[{bound}]" if ":" in bound else bound)
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"
 
 
 def write_port_file(path: Path, port: int) -> None:
@@ -91,8 +92,17 @@ def write_port_file(path: Path, port: int) -> None:
         raise OperatorError(f"--port-file {path}: {error.strerror}", "its folder must exist and be writable") from error
 
 
-def run(make_app: Callable[[], Flask], listener: socket.socket, workers: Workers, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way get `GRACEFUL_S` to end. `make_app` is called in each worker."""
+def run(
+    make_app: Callable[[], Flask],
+    listener: socket.socket,
+    workers: Workers,
+    ready: Callable[[], None],
+    certificate: ServerCertificate | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way get `GRACEFUL_S` to end. `make_app` is called in each worker.
+
+    With a certificate HTTPS is spoken, and nothing else.
+    """
     settings: dict[str, object] = {
         # gunicorn takes the descriptor over and closes this one.
         "bind": f"fd://{listener.detach()}",
@@ -108,6 +118,10 @@ def run(make_app: Callable[[], Flask], listener: socket.socket, workers: Workers
         "loglevel": "warning",
         "when_ready": lambda _arbiter: ready(),
     }
+    if certificate:
+        # gunicorn takes the files' names for a sign that TLS is wanted, and asks for a context at each connection.
+        settings |= {"certfile": str(certificate.certificate), "keyfile": str(certificate.key)}
+        settings["ssl_context"] = lambda _config, _default: certificate.context()
     _Application(make_app, settings).run()
 
 

@@ -61,7 +61,8 @@ def running_server(
         )
     try:
         host = listen.rpartition(":")[0]
-        yield RunningServer(process, f"http://{host}:{_wait_for_port(port_file, process, output)}", output)
+        scheme = "https" if "--certificate" in options else "http"
+        yield RunningServer(process, f"{scheme}://{host}:{_wait_for_port(port_file, process, output)}", output)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
