@@ -1,6 +1,7 @@
 """`scripts/build-initramfs`: builds one loader or workload and prints where it lies and what it weighs."""
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def main() -> int:
         files = output_files(built)
         if arguments.output:
             files = copied(files, arguments.output)
+            if isinstance(built, Loader):
+                files["loader"] = write_facts(built, arguments.output / "loader.json")
     except BuildError as error:
         print(f"build-initramfs: {error}", file=sys.stderr)
         return 1
@@ -70,6 +73,18 @@ def copied(files: dict[str, Path], folder: Path) -> dict[str, Path]:
         else:
             shutil.copyfile(path, folder / name)
     return {name: folder / name for name in files}
+
+
+def write_facts(loader: Loader, path: Path) -> Path:
+    """What `bootpilot loader add` has to know of the loader beside it."""
+    facts = {
+        "arch": loader.arch,
+        "build_id": loader.build_id,
+        "kernel_version": loader.kernel_version,
+        "unpacked_bytes": loader.unpacked_bytes,
+    }
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 if __name__ == "__main__":

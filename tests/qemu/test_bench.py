@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bootpilot_agent import traits
 from bootpilot_agent.cpio import character_device, directory, regular, symlink, write_cpio
-from bootpilot_agent.kexec import FLAGS
 from scripts.benchmark.__main__ import KEXEC_FLAGS
 from scripts.benchmark.baseline import padded_initrd, read_cpio, without_agent
 from scripts.benchmark.measure import HOPELESS, Boot, smallest_memory_mib
@@ -57,7 +57,7 @@ def test_a_payload_has_exactly_the_size_asked_for_and_is_a_readable_archive(size
 
 
 def test_the_yardstick_calls_kexec_as_the_agent_does() -> None:
-    assert FLAGS["amd64"] == KEXEC_FLAGS
+    assert traits.KEXEC_FLAGS["amd64"] == KEXEC_FLAGS
 
 
 @pytest.mark.parametrize("needed", [97, 176, 200, 1024])

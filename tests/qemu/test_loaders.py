@@ -1,0 +1,91 @@
+"""A newer loader over the network: the card's one starts it, it goes on by itself, and the card may be gone by then."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bootpilot_agent.cpio import directory, regular, write_cpio
+from scripts.lab.boot_server import BootServer
+from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
+from scripts.lab.guest import Guest
+from scripts.lab.vm import RunningGuest
+from tests.qemu.conftest import DEADLINE_S, Boot
+from tests.qemu.waiting import wait_for_events
+
+NEW_BUILD = "feedfacefeedface"
+PARTUUID = "1234abcd-01"
+MIB = 1 << 20
+CARD_BYTES, PARTITION_BYTES = 16 * MIB, 1 * MIB
+
+
+def write_newer_build(built: Built, folder: Path) -> Path:
+    """An archive that makes another build of the loader: of archives joined together, the last one wins."""
+    facts = {"arch": built.machine.arch, "agent_version": "9.9.9", "build_id": NEW_BUILD, "built_unix_s": 1_700_000_000}
+    path = folder / "newer.cpio"
+    with path.open("wb") as stream:
+        entry = regular("etc/bootpilot/build.json", json.dumps(facts).encode(), 0o644)
+        write_cpio([directory("etc"), directory("etc/bootpilot"), entry], stream)
+    return path
+
+
+def publish_newer_loader(server: BootServer, built: Built, folder: Path) -> None:
+    """As an operator does: `loader add` prints the file for the folder. The second initrd is what makes it another build."""
+    new = folder / "new"
+    new.mkdir()
+    (new / "vmlinuz").symlink_to(built.loader.kernel)
+    (new / "initramfs.zst").symlink_to(built.loader.initramfs)
+    facts = {"arch": built.machine.arch, "build_id": NEW_BUILD, "unpacked_bytes": built.loader.unpacked_bytes}
+    (new / "loader.json").write_text(json.dumps(facts))
+    text = server.command("loader", "add", str(new), "--console", built.machine.console)
+    newer = server.command("artifact", "add", str(write_newer_build(built, folder)))
+    before, mark, after = text.partition("[dtb]")
+    server.apply({f"loaders/{built.machine.arch}.toml": f"{before}{newer}\n{mark}{after}"})
+
+
+def write_card(path: Path, settings: str) -> Path:
+    """A memory stick with bootpilot.txt and nothing else."""
+    with path.open("wb") as stream:
+        stream.truncate(CARD_BYTES)
+    script = f"label: dos\nlabel-id: 0x{PARTUUID.partition('-')[0]}\nstart=1MiB, type=c, bootable\n"
+    subprocess.run(["sfdisk", "--quiet", str(path)], input=script.encode(), check=True)
+    text = path.with_suffix(".txt")
+    text.write_text(settings)
+    image = f"{path}@@{PARTITION_BYTES}"
+    subprocess.run(["mformat", "-i", image, "-T", str((CARD_BYTES - PARTITION_BYTES) // 512), "::"], check=True)
+    subprocess.run(["mcopy", "-i", image, str(text), "::/bootpilot.txt"], check=True)
+    return path
+
+
+def with_stick(guest: Guest, card: Path) -> Guest:
+    """The same machine with a card on USB, which can be pulled."""
+    drive = f"if=none,id=card,format=raw,file={card}"
+    stick = "usb-storage,id=stick,drive=card,bus=usb.0"
+    return replace(guest, extra=("-device", "qemu-xhci,id=usb", "-drive", drive, "-device", stick))
+
+
+def test_the_cards_loader_starts_a_newer_one_and_that_one_the_payload_though_the_card_was_pulled(
+    built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
+) -> None:
+    server.start()
+    publish(server, built("amd64"))
+    publish_newer_loader(server, built("amd64"), folder)
+    card = write_card(folder / "card.img", f'server = "{server_url(server)}"\nvendor_class = "rack-7"\n')
+    words = (f"bootpilot.card=PARTUUID={PARTUUID}", "bootpilot.watchdog=0")
+    guest = with_stick(make_guest(built("amd64"), "newer", folder, Wiring(), words), card)
+
+    def pull_the_card(running: RunningGuest) -> None:
+        running.wait_for_line(r"card: /dev/sd", DEADLINE_S["amd64"])
+        running.qmp.command("device_del", id="stick")
+
+    with boot(guest, pull_the_card) as (running, verdict):
+        console = running.console()
+        assert console.count("Starting new kernel") == 2
+        assert "card: its settings are those that the loader before this one read" in console
+        assert console.count("watchdog: not used (setting)") == 2
+        wait_for_events(server, "payload-up")
+        (node,) = server.nodes()
+        assert node["boot_id"] == verdict.boot_id
+        assert node["report"]["loader_builds"] == [built("amd64").loader.build_id, NEW_BUILD]
+        assert any("it is what this board runs" in reason for reason in node["why"])
