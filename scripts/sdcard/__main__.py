@@ -1,68 +1,119 @@
-"""The command line of `scripts/build-sdcard`: arguments -> loader -> card image."""
+"""The command line of `scripts/build-sdcard`: arguments -> loader -> card image -> card."""
 
 import argparse
 import sys
-import tomllib
+import tempfile
 from pathlib import Path
 
 from bootpilot_agent.errors import AgentError
 from initramfs.build import BuildOptions, build_loader
 from initramfs.errors import BuildError
-from scripts.sdcard.board import MIB
-from scripts.sdcard.boards import BOARDS
+from scripts.sdcard.arguments import card_settings, parse, server_warnings
+from scripts.sdcard.board import MIB, Board
+from scripts.sdcard.boards import board_named
 from scripts.sdcard.build import CardOptions, LoaderFiles, build_card
+from scripts.sdcard.card_writer import write_card
+from scripts.sdcard.console import ProgressBar, confirm
 from scripts.sdcard.errors import CardError
+from scripts.sdcard.explain import explain_text, list_text
+from scripts.sdcard.extra_initrds import identity_initrd
+from scripts.sdcard.firmware import firmware_files
+from scripts.sdcard.layout import Layout
+from scripts.sdcard.release import write_companions
+from scripts.sdcard.target_disk import TargetDisk, describe_disk, reasons_against
+from scripts.sdcard.verify import verify_card
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 1 with the reason on stderr."""
-    options = _parser().parse_args(arguments)
-    board = BOARDS[options.board]
+    options = parse(arguments)
     try:
-        card = CardOptions(_settings(options.server, options.set), tuple(options.argument), options.size_mib * MIB)
-        loader = build_loader(board.arch, BuildOptions())
-        layout = build_card(
-            board,
-            LoaderFiles(loader.kernel, loader.initramfs, loader.dtbs, loader.build_id, loader.kernel_version),
-            card,
-            options.output,
-        )
-    except (AgentError, BuildError, CardError) as error:
+        if options.list:
+            print(list_text(), end="")
+            return 0
+        if options.explain:
+            print(explain_text(board_named(options.explain)), end="")
+            return 0
+        if options.verify:
+            return _verify(options.verify)
+        return _make(options, board_named(options.board))
+    except (AgentError, BuildError, CardError, OSError) as error:
         print(f"build-sdcard: {error}", file=sys.stderr)
         return 1
-    print(f"{options.output}: {layout.card_bytes // MIB} MiB, {board.title}, PARTUUID {layout.partuuid}")
-    print(f"write it with: sudo dd if={options.output} of=/dev/YOUR-CARD bs=4M conv=fsync status=progress")
+    except KeyboardInterrupt:
+        print("\nbuild-sdcard: stopped", file=sys.stderr)
+        return 1
+
+
+def _make(options: argparse.Namespace, board: Board) -> int:
+    # The disk is looked at first: nobody wants to hear of a wrong one after minutes of building.
+    disk = describe_disk(options.device) if options.device else None
+    if disk:
+        _check_disk(disk, 0, force=options.force)
+    settings = card_settings(options.settings, options.server, options.set, options.ca)
+    for warning in server_warnings(settings):
+        print(f"build-sdcard: warning: {warning}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="bootpilot-card-") as scratch:
+        extra = [*options.extra_initrd]
+        if options.identity:
+            extra.append(identity_initrd(options.identity, Path(scratch) / "identity.cpio"))
+        card = CardOptions(settings, tuple(options.argument), options.size_mib * MIB, options.fdt, tuple(extra))
+        image = options.output or (Path(scratch) / "card.img" if disk else Path(f"bootpilot-{board.name}.img"))
+        layout = _build(board, options, card, image)
+        if not disk:
+            return _say_image(image, board, layout, only_image=options.only_image)
+        return _write(image, layout, disk, options)
+
+
+def _build(board: Board, options: argparse.Namespace, card: CardOptions, image: Path) -> Layout:
+    firmware = firmware_files(board, options.firmware)
+    loader = build_loader(board.arch, BuildOptions(kernel=options.loader_kernel))
+    files = LoaderFiles(loader.kernel, loader.initramfs, loader.dtbs, loader.build_id, loader.kernel_version)
+    return build_card(board, files, card, image, firmware)
+
+
+def _say_image(image: Path, board: Board, layout: Layout, *, only_image: bool) -> int:
+    print(f"{image}: {layout.card_bytes // MIB} MiB, {board.title}, PARTUUID {layout.partuuid}")
+    if not only_image:
+        companions = write_companions(image, layout)
+        size = companions[".zst"].stat().st_size
+        print(f"{companions['.zst']}: {size / 1e6:.1f} MB, with {', '.join(path.name for path in companions.values())}")
+    print(f"write it: scripts/build-sdcard {board.name} --device /dev/YOUR-CARD, or bmaptool copy, or dd bs=4M conv=fsync")
     return 0
 
 
-def _settings(servers: list[str], assignments: list[str]) -> dict[str, str | list[str] | int | bool]:
-    values: dict[str, str | list[str] | int | bool] = {"server": servers} if servers else {}
-    for assignment in assignments:
-        key, _, text = assignment.partition("=")
-        values[key] = _value(text)
-    return values
+def _check_disk(disk: TargetDisk, image_bytes: int, *, force: bool) -> None:
+    never, doubts = reasons_against(disk, image_bytes)
+    if never:
+        raise CardError(f"{disk.path} cannot be written: {'; '.join(never)}")
+    if doubts and not force:
+        raise CardError(f"{disk.path} is not written: {'; '.join(doubts)}", "if it is the right disk all the same: --force")
 
 
-def _value(text: str) -> str | list[str] | int | bool:
-    # As TOML where it is TOML (numbers, true, lists), else the text itself: nobody likes quotes within quotes in a shell.
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-    return value if isinstance(value, str | list | int | bool) else text
+def _write(image: Path, layout: Layout, disk: TargetDisk, options: argparse.Namespace) -> int:
+    # Looked at again: minutes may have passed, and somebody may have put another card in.
+    disk = describe_disk(disk.path)
+    _check_disk(disk, image.stat().st_size, force=options.force)
+    print(disk)
+    if not options.yes and not confirm(f"everything on {disk.path} will be lost. Write the card?"):
+        raise CardError("nothing was written")
+    with ProgressBar(sys.stderr) as bar:
+        write_card(image, layout, disk.path, bar.show)
+    print(f"{disk.path}: written and read back; PARTUUID {layout.partuuid}")
+    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="build-sdcard", description="Make the SD-card image of a board, without root.")
-    parser.add_argument("board", choices=sorted(BOARDS), help="which board the card is for")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="IMAGE", help="the image file to write")
-    parser.add_argument("--server", action="append", default=[], metavar="URL", help="boot server; without one, DHCP names it")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting of bootpilot.txt")
-    parser.add_argument("--argument", action="append", default=[], metavar="WORD", help="a word for the loader kernel")
-    parser.add_argument(
-        "--size-mib", type=int, default=0, metavar="N", help="card size, a power of two (default: as small as it can)"
-    )
-    return parser
+def _verify(path: Path) -> int:
+    findings = verify_card(path)
+    manifest = findings.manifest
+    print(f"{path}: card for {manifest.board}, build {manifest.build_id}, loader kernel {manifest.kernel_version or 'unknown'}")
+    for note in findings.notes:
+        print(f"  {note}")
+    for problem in findings.problems:
+        print(f"  wrong: {problem}")
+    if not findings.problems:
+        print(f"  {len(manifest.files)} files and {len(manifest.regions)} pieces of firmware are as they were written")
+    return 1 if findings.problems else 0
 
 
 if __name__ == "__main__":

@@ -78,6 +78,12 @@ def read_fat_file(image: Path, layout: Layout, path: str) -> bytes:
         return target.read_bytes()
 
 
+def list_fat_root(image: Path, layout: Layout) -> list[str]:
+    """Names of the files and folders in the root. Raises CommandError."""
+    listing = run(["mdir", "-i", _drive(image, layout), "-b", "::"], timeout_s=TIMEOUT_S, extra=ENVIRONMENT).stdout
+    return [line.removeprefix("::/").rstrip("/") for line in listing.splitlines() if line]
+
+
 def read_fat_sha256(image: Path, layout: Layout, path: str) -> str:
     """SHA-256 of one file as it stands in the file system. Raises CommandError."""
     return hashlib.sha256(read_fat_file(image, layout, path)).hexdigest()
