@@ -11,6 +11,14 @@ MAX_SERIAL_BYTES = 64
 USER_CLASS = "bootpilot"
 
 
+def steady_serial(evidence: Sequence[Evidence]) -> Evidence | None:
+    """The best serial, but that of the card before that of a disk: a disk may take seconds to answer, so that it is there at
+    one boot and late at the next, while the card was read before the network is started. None if nothing names this board.
+    """
+    without_disks = tuple(piece for piece in evidence if piece.kind is not EvidenceKind.DISK_SERIAL)
+    return best_serial(without_disks) or best_serial(tuple(evidence))
+
+
 def client_id(evidence: Sequence[Evidence], index: int, mac: str) -> bytes:
     """The value of option 61 for the interface started as number `index`, with the type byte first.
 
@@ -18,7 +26,7 @@ def client_id(evidence: Sequence[Evidence], index: int, mac: str) -> bytes:
     lease. A board named by nothing better than a MAC sends that interface's own, as every other DHCP client does: then the
     payload keeps the address whether or not it knows of client-ids.
     """
-    serial = best_serial(tuple(evidence))
+    serial = steady_serial(evidence)
     if serial is None or serial.kind is EvidenceKind.MAC:
         return TYPE_ETHERNET + bytes.fromhex(mac.replace(":", ""))
     suffix = f"-{index}" if index else ""
@@ -43,7 +51,7 @@ def stable_mac(evidence: Sequence[Evidence], nic_path: str) -> str | None:
 
     Made from the best serial and the place of the interface, for interfaces whose own MAC is random.
     """
-    serial = best_serial(tuple(evidence))
+    serial = steady_serial(evidence)
     if serial is None:
         return None
     digest = _sha256(f"{serial.value}\0{nic_path}".encode())

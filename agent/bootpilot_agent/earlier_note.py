@@ -80,8 +80,9 @@ def carry_on(settings: Settings, note: EarlierNote) -> tuple[Settings, tuple[str
     taken: dict[str, object] = {}
     if note.ca or (note.server.startswith("https:") and note.server_source not in ("", DHCP)):
         taken["https_only"] = True
-    if not settings.servers and note.server and note.server_source not in ("", DHCP):
-        taken |= {"servers": (note.server,), "server_source": note.server_source}
+    if not settings.servers and note.server and note.server_source != DHCP:
+        # The agents of the first cards do not say who named it; then it is trusted no more than one that DHCP named.
+        taken |= {"servers": (note.server,), "server_source": note.server_source or DHCP}
     if note.ca and not settings.ca:
         taken["ca"] = note.ca
     if not settings.address and note.method == "static":

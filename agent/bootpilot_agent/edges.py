@@ -19,7 +19,7 @@ from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
 from bootpilot_agent.given_identity import IDENTITY, identity_root, is_given
 from bootpilot_agent.hardware import read_board, read_inventory
-from bootpilot_agent.identity import read_evidence
+from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
@@ -107,7 +107,7 @@ class BoardEdges:
 
     def read_evidence(self) -> tuple[Evidence, ...]:
         root = identity_root(self.devices.root)
-        evidence = read_evidence(root)
+        evidence = read_evidence(root) if self._network_started else read_settled_evidence(root, self._attention.idle)
         serial = best_serial(evidence)
         name = f"{serial.kind} {serial.value}" if serial else "nothing that names it yet"
         self.say(f"board: {read_board(root).model or 'unknown model'}, {name}")

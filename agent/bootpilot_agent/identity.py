@@ -4,15 +4,19 @@ Each source is a row of SOURCES; `evidence.py` grades. Everything read is bounde
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootpilot_agent import disks, ethernet, sysfs
-from bootpilot_agent.evidence import Evidence, EvidenceKind, grade_evidence
+from bootpilot_agent.evidence import Evidence, EvidenceKind, best_serial, grade_evidence
 from bootpilot_agent.inventory import Transport
 
 MAX_EVIDENCE = 100
+# A disk of 3.5 inches that spins up takes so long.
+SETTLE_S = 10.0
+POLL_S = 0.25
 DEVICE_TREE = "sys/firmware/devicetree/base"
 
 # (path below the root, value) pairs.
@@ -28,6 +32,22 @@ def read_evidence(root: Path = Path("/")) -> tuple[Evidence, ...]:
                 pieces.setdefault((kind, value), grade_evidence(kind, value, f"/{path}"))
     order = list(EvidenceKind)
     return tuple(sorted(pieces.values(), key=lambda piece: order.index(piece.kind)))[:MAX_EVIDENCE]
+
+
+def read_settled_evidence(
+    root: Path, poll: Callable[[float], object], wait_s: float = SETTLE_S, clock: Callable[[], float] = time.monotonic
+) -> tuple[Evidence, ...]:
+    """The same before the network is started. A board with a random MAC and nothing else to tell it by waits for its disks.
+
+    `poll(seconds)` is called meanwhile; drivers are loaded there.
+    """
+    end_s = clock() + wait_s
+    while True:
+        evidence = read_evidence(root)
+        is_random = any(piece.kind is EvidenceKind.RANDOM_MAC for piece in evidence)
+        if not is_random or best_serial(evidence) is not None or clock() >= end_s:
+            return evidence
+        poll(POLL_S)
 
 
 def _file(path: str) -> Callable[[Path], Found]:

@@ -141,6 +141,16 @@ def test_a_server_that_only_dhcp_named_is_not_trusted_more_by_the_next_loader(se
     assert "only DHCP named the server" in board.console
 
 
+def test_a_server_of_which_a_first_card_does_not_say_who_named_it_is_asked_and_trusted_least(
+    server: FakeBootServer, tmp_path: Path
+) -> None:
+    server.edits.append(lambda plan: plan.update(writes_disk=True))
+    board = FakeBoard(tmp_path)
+    start_from_a_loader(board, {"server": server.url, "loader_builds": ["card"]})
+    assert board.boot().exit_code == 68
+    assert "only DHCP named the server" in board.console
+
+
 def test_what_this_loader_is_told_itself_wins_over_the_note(tmp_path: Path) -> None:
     told = Settings(servers=("http://b",), server_source="card", address="10.0.0.2/24", dns=("10.0.0.3",), vlan=2)
     note = EarlierNote(

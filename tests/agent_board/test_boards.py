@@ -15,7 +15,7 @@ from bootpilot_agent.card import Card
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, best_serial, evidence_from_fields
 from bootpilot_agent.fields import Fields
 from bootpilot_agent.hardware import read_inventory
-from bootpilot_agent.identity import read_evidence
+from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.inventory import Inventory
 
 BOARDS = Path(__file__).parents[1] / "data/boards"
@@ -108,6 +108,56 @@ def test_a_random_mac_never_counts_and_a_steady_one_comes_from_what_does() -> No
     assert mac.startswith("02:")
     assert mac != stable_mac(evidence, nic.path + "1")
     assert mac != stable_mac(evidence_of("pandaboard"), nic.path)
+
+
+def cubieboard(folder: Path, mac: str, cid: str = "") -> Path:
+    """The board as it is after power-on or kexec: each time the kernel makes up another MAC. `cid`: of another card."""
+    root = folder / mac.replace(":", "")
+    shutil.copytree(BOARDS / "cubieboard/root", root, symlinks=True)
+    (root / "sys/class/net/eth0/address").write_text(mac + "\n")
+    if cid:
+        (root / "sys/block/mmcblk0/device/cid").write_text(cid + "\n")
+    return root
+
+
+def test_a_random_mac_is_replaced_by_the_same_one_before_and_after_kexec(tmp_path: Path) -> None:
+    roots = [cubieboard(tmp_path, mac) for mac in ("9a:11:22:33:44:55", "ce:66:77:88:99:aa")]
+    macs = {stable_mac(read_evidence(root), read_inventory(root).nics[0].path) for root in roots}
+    ids = {client_id(read_evidence(root), 0, "00:00:00:00:00:00") for root in roots}
+    assert (len(macs), len(ids)) == (1, 1)
+
+
+def test_a_disk_that_answers_late_changes_no_address_where_the_card_names_the_board() -> None:
+    evidence = evidence_of("cubieboard")
+    late = Evidence(EvidenceKind.DISK_SERIAL, "WD-WX11A1234567", "", Grade.MEDIUM)
+    assert stable_mac([*evidence, late], "/devices/x") == stable_mac(evidence, "/devices/x")
+    assert client_id([*evidence, late], 0, "") == client_id(evidence, 0, "")
+
+
+def test_a_board_with_a_random_mac_and_an_emulators_card_waits_for_its_disk(tmp_path: Path) -> None:
+    """QEMU gives every card one CID and every machine one serial number for its first disk; given another, it counts."""
+    root = cubieboard(tmp_path, "9a:11:22:33:44:55", cid="aa585951454d552101deadbeef006219")
+    polls: list[float] = []
+
+    def spin_up(seconds: float) -> None:
+        polls.append(seconds)
+        if len(polls) == 3:
+            page = (root / "sys/block/sda/device/vpd_pg80").resolve()
+            page.write_bytes(b"\0\x80\0\x0a" + b"CUBIE-0001")
+
+    evidence = read_settled_evidence(root, spin_up)
+    assert len(polls) == 3
+    mac = stable_mac(evidence, "/devices/x")
+    assert mac is not None
+    assert mac == stable_mac(read_settled_evidence(root, polls.append), "/devices/x")
+    assert len(polls) == 3
+
+
+def test_a_board_that_nothing_names_does_not_wait_for_ever(tmp_path: Path) -> None:
+    root = cubieboard(tmp_path, "9a:11:22:33:44:55", cid="aa585951454d552101deadbeef006219")
+    times = iter(range(100))
+    evidence = read_settled_evidence(root, lambda _: None, wait_s=5, clock=lambda: next(times))
+    assert best_serial(evidence) is None
 
 
 def test_without_any_identity_there_is_no_steady_mac() -> None:
