@@ -7,7 +7,7 @@ from scripts.sdcard.board import KIB, Board, DebianFirmware, FirmwareSource
 from scripts.sdcard.boards import ROWS
 
 WIDTH = 116
-PAGES = "scripts/sdcard/boards"
+PAGES = "scripts/sdcard/pages"
 
 
 def list_text() -> str:

@@ -1,5 +1,7 @@
 """The table of boards: complete, with reasons, and found by every name."""
 
+from pathlib import Path
+
 import pytest
 
 from scripts.sdcard.board import Board, Menu
@@ -11,6 +13,7 @@ ASKED_FOR = """
     pandaboard imx53-qsb vexpress-a9 vexpress-a15 orangepi-pc cubieboard bananapi-m2-ultra raspberrypi-2 raspberrypi-3
     raspberrypi-4 cm4 beaglebone-black visionfive2 mars-cm virt-armhf virt-arm64 virt-riscv64 uefi-arm64 uefi-amd64
 """
+PAGES = Path(__file__).parents[2] / "scripts/sdcard/pages"
 EACH_ROW = pytest.mark.parametrize("board", ROWS, ids=lambda board: board.name)
 
 
@@ -65,3 +68,16 @@ def test_every_row_is_consistent(board: Board) -> None:
     assert (board.source is None) == (board.firmware == ())
     assert not board.fdt or board.fdt in [tree.path for tree in board.trees]
     assert (board.script is not None) == (board.menu is Menu.BOOT_SCRIPT)
+
+
+@EACH_ROW
+def test_every_board_has_a_page_that_names_it(board: Board) -> None:
+    text = (PAGES / board.page).read_text()
+    index = (PAGES / "README.md").read_text()
+    assert f"({board.page})" in index
+    assert any(name in text for name in board.names)
+    assert "## What is known not to work" in text
+
+
+def test_every_page_belongs_to_a_board() -> None:
+    assert {path.name for path in PAGES.glob("*.md")} == {"README.md", *(board.page for board in ROWS)}

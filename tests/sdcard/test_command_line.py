@@ -29,7 +29,7 @@ def test_explain_prints_a_row_with_its_reasons(board: Board, capsys: pytest.Capt
     assert board.title in told
     assert all(" ".join(argument.reason.split()) in told for argument in board.arguments)
     assert all(piece.name in told for piece in board.firmware)
-    assert f"scripts/sdcard/boards/{board.page}" in told
+    assert f"scripts/sdcard/pages/{board.page}" in told
 
 
 @pytest.mark.parametrize("arguments", [["pandabord"], ["--explain", "pandabord"]])
