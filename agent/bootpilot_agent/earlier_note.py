@@ -33,6 +33,7 @@ class EarlierNote:
     gateway: str = ""
     dns: tuple[str, ...] = ()
     vlan: int | None = None
+    watchdog: str = ""
     settings: tuple[str, ...] = ()
     card_copy: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -55,6 +56,7 @@ def read_earlier_note(root: Path = Path("/")) -> EarlierNote:
             gateway=fields.text_or_none("gateway", most=64) or "",
             dns=fields.texts("dns", most=8, longest=64) if fields.has("dns") else (),
             vlan=fields.number_or_none("vlan", most=4094),
+            watchdog=fields.text_or_none("watchdog", most=16) or "",
             settings=fields.texts("loader_settings", most=64) if fields.has("loader_settings") else (),
             card_copy=_read_card_copy(root / CARD_COPY),
         )

@@ -100,7 +100,10 @@ class BoardEdges:
                 self.say(f"identity: given by a test in /{IDENTITY}; what this board reports is marked as simulated")
                 self._settings = replace(self._settings, simulated=True)
             self._silence = Silence(self._settings.reboot_after_h, self.chance, self.devices.clock)
-            watchdog = self.devices.open_watchdog(self._settings.watchdog_s)
+            # One that the loader before this one left running bites unless this one feeds it, whatever its kind.
+            kept = earlier.watchdog == Watchdog.KEEP
+            timeout_s = self._settings.watchdog_s or (Settings.watchdog_s if kept else 0)
+            watchdog = self.devices.open_watchdog(timeout_s, keep_allowed=kept)
             self._attention.watch(watchdog)
             self.say(f"watchdog: {watchdog.describe()}")
         return self._settings

@@ -107,6 +107,17 @@ def test_a_card_that_is_pulled_meanwhile_is_not_missed_by_the_next_loader(server
     assert b"bootpilot/card" not in second.run.loaded.initrd  # it is no payload's business
 
 
+@pytest.mark.parametrize(("kept", "opened"), [("keep", (60, True)), ("stop", (0, False))])
+def test_a_watchdog_that_the_loader_before_left_running_is_fed_whatever_the_settings_say(
+    server: FakeBootServer, tmp_path: Path, kept: str, opened: tuple[int, bool]
+) -> None:
+    board = FakeBoard(tmp_path)
+    start_from_a_loader(board, {"server": server.url, "server_source": "card", "loader_builds": ["card"], "watchdog": kept})
+    (board.root / "proc/cmdline").write_text("bootpilot.shell bootpilot.watchdog=0\n")
+    assert board.boot().how == "kexec -e", board.console
+    assert board.watchdog.opened == [opened]
+
+
 def test_the_report_says_which_loaders_ran_before(server: FakeBootServer, tmp_path: Path) -> None:
     board = FakeBoard(tmp_path, servers=(server.url,))
     start_from_a_loader(board, {"server": server.url, "server_source": "card", "loader_builds": ["card"]})

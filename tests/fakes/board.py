@@ -167,11 +167,13 @@ class NoDrivers:
 
 @dataclass
 class RecordingWatchdog:
-    """What happened to the watchdog."""
+    """What happened to the watchdog. `opened` has each timeout, and whether one that cannot be stopped may be opened."""
 
     calls: list[str] = field(default_factory=list)
+    opened: list[tuple[int, bool]] = field(default_factory=list)
 
     def open(self, timeout_s: int, *, keep_allowed: bool = False) -> "RecordingWatchdog":
+        self.opened.append((timeout_s, keep_allowed))
         self.calls.append("open")
         return self
 
