@@ -47,6 +47,8 @@ def root_packages(architecture: Architecture) -> PackageSet:
     """One root holds what PyInstaller runs on and what the loader takes programs from, so that both have the same C library."""
     # PyInstaller bundles the shared library; Debian's interpreter is linked statically.
     own = [f"libpython{architecture.release.python}", *filter(None, [architecture.kexec_package])]
+    if architecture.has_dtbs:
+        own.append("libfdt1")  # applies a plan's device tree overlays
     return PackageSet(with_dependencies=(*_ROOT_PACKAGES, *own))
 
 

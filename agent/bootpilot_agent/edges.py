@@ -23,7 +23,7 @@ from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
-from bootpilot_agent.report import Board, Boot, Build
+from bootpilot_agent.report import Board, Boot, Build, has_running_tree
 from bootpilot_agent.settings import CARD_FILE, Settings, merge, own_words, read_card, read_command_line
 from bootpilot_agent.silence import Silence
 from bootpilot_agent.unbinding import unbind_devices
@@ -239,7 +239,8 @@ class BoardEdges:
         inventory = read_inventory(self.devices.root, self._origin.card, self.build.arch)
         inventory = replace(inventory, board=read_board(identity))
         earlier = self._origin.earlier.loader_builds
-        return Board(self.build, read_evidence(identity), inventory, settings.simulated, earlier)
+        has_tree = has_running_tree(self.devices.root)
+        return Board(self.build, read_evidence(identity), inventory, settings.simulated, earlier, has_tree)
 
     def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""

@@ -18,7 +18,7 @@ from bootpilot_agent.inventory import KexecCapability
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kernel_image import check_kernel
 from bootpilot_agent.payload import Payload, assemble, clear_folder
-from bootpilot_agent.plan import Artifact, BootPayload, Plan
+from bootpilot_agent.plan import Artifact, BootPayload, DtbPolicy, Plan
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,12 @@ class Launch:
             lambda: download(conversation, boot, note, self.devices.folder, deadline, journal, card_copy)
         )
         image = check_kernel(fetched.kernel, self.arch)
-        if fetched.dtb is not None:
-            check_device_tree(fetched.dtb)
+        for tree in [*([fetched.dtb] if fetched.dtb else []), *fetched.overlays]:
+            check_device_tree(tree)
+        if fetched.dtb is not None and boot.dtb_policy is DtbPolicy.FILE_FIXUPS:
+            from bootpilot_agent.plan_tree import make_own
+
+            make_own(fetched.dtb, fetched.overlays, self.devices.root, self.devices.console.say)
         sizes = file_sizes(fetched, image.memory_bytes)
         memory.check_loading(sizes, self.arch, memory.read_memory(self.devices.root))
         return fetched
@@ -112,5 +116,6 @@ class _Downloads:
 
 def boot_bytes(boot: BootPayload) -> int:
     """Everything that a plan has fetched."""
-    artifacts = [boot.kernel, *boot.initrds, *([boot.dtb] if boot.dtb else []), *(file.artifact for file in boot.files)]
+    trees = [*([boot.dtb] if boot.dtb else []), *boot.dtb_overlays]
+    artifacts = [boot.kernel, *boot.initrds, *trees, *(file.artifact for file in boot.files)]
     return sum(artifact.size_bytes for artifact in artifacts)

@@ -29,6 +29,7 @@ class Payload:
     initrd: Path
     dtb: Path | None
     command_line: str
+    overlays: tuple[Path, ...] = ()
 
 
 class Fetch(Protocol):
@@ -62,7 +63,11 @@ def assemble(
     for _, path in fetched:
         path.unlink()
     dtb = _fetch_file(boot.dtb, folder / "dtb", "device tree", fetch) if boot.dtb else None
-    return Payload(kernel, initrd, dtb, boot.command_line)
+    overlays = tuple(
+        _fetch_file(artifact, folder / f"overlay-{number}", f"device tree overlay {number}", fetch)
+        for number, artifact in enumerate(boot.dtb_overlays, start=1)
+    )
+    return Payload(kernel, initrd, dtb, boot.command_line, overlays)
 
 
 def note_entries(

@@ -11,6 +11,7 @@ from enum import StrEnum
 from bootpilot_agent.evidence import Evidence, evidence_from_fields
 from bootpilot_agent.fields import MAX_BODY_BYTES, FieldError, Fields, Json
 from bootpilot_agent.inventory import Inventory
+from bootpilot_agent.linked_folders import check_unlinked
 
 VERSION = 1
 ARCHITECTURES = ("amd64", "arm64", "armhf", "riscv64")
@@ -26,14 +27,6 @@ MAX_LOADERS = 3
 # COMMAND_LINE_SIZE of each architecture (arch/*/include/uapi/asm/setup.h), including the closing NUL.
 COMMAND_LINE_SIZE = {"amd64": 2048, "arm64": 2048, "armhf": 1024, "riscv64": 1024}
 
-# Symbolic links of a system with merged /usr (file-hierarchy(7)), and of every Debian: the kernel removes what is in the way
-# of an archive's folder (init/initramfs.c, clean_path), and with /lib goes the dynamic loader.
-LINKED_FOLDERS = {
-    **{f"/{name}": f"/usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")},
-    "/var/run": "/run",
-    "/var/lock": "/run/lock",
-}
-
 
 class Action(StrEnum):
     """What a plan tells the node to do."""
@@ -46,10 +39,11 @@ class Action(StrEnum):
 
 
 class DtbPolicy(StrEnum):
-    """Which device tree the payload gets: the one the firmware passed, or the plan's file."""
+    """Which device tree the payload gets: the one the firmware passed, the plan's file as it is, or as this board's own."""
 
     RUNNING = "running"
     FILE = "file"
+    FILE_FIXUPS = "file+fixups"
 
 
 class Watchdog(StrEnum):
@@ -242,7 +236,7 @@ class PayloadFile:
 
 @dataclass(frozen=True)
 class BootPayload:
-    """What a `boot` plan boots. `dtb` is there exactly if the policy is FILE. `profile` is a name for people.
+    """What a `boot` plan boots. `dtb` is there but for RUNNING, overlays only with FILE_FIXUPS. `profile` is a name for people.
 
     `loader` is the build id of the loader that this is, "" for any other payload.
     """
@@ -255,14 +249,19 @@ class BootPayload:
     command_line: str
     files: tuple[PayloadFile, ...]
     loader: str = ""
+    dtb_overlays: tuple[Artifact, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         dtb: dict[str, Json] = {"policy": self.dtb_policy}
+        if self.dtb:
+            dtb["artifact"] = self.dtb.to_json()
+        if self.dtb_overlays:
+            dtb["overlays"] = [overlay.to_json() for overlay in self.dtb_overlays]
         return {
             "profile": self.profile,
             "kernel": self.kernel.to_json(),
             "initrds": [initrd.to_json() for initrd in self.initrds],
-            "dtb": {**dtb, "artifact": self.dtb.to_json()} if self.dtb else dtb,
+            "dtb": dtb,
             "command_line": self.command_line,
             "files": [file.to_json() for file in self.files],
             **({"loader": self.loader} if self.loader else {}),
@@ -277,7 +276,8 @@ class BootPayload:
             kernel=Artifact.from_fields(fields.child("kernel")),
             initrds=tuple(Artifact.from_fields(item) for item in fields.children("initrds", most=16)),
             dtb_policy=policy,
-            dtb=Artifact.from_fields(dtb.child("artifact")) if policy is DtbPolicy.FILE else None,
+            dtb=None if policy is DtbPolicy.RUNNING else Artifact.from_fields(dtb.child("artifact")),
+            dtb_overlays=_read_overlays(dtb) if policy is DtbPolicy.FILE_FIXUPS else (),
             command_line=check_command_line(fields.text("command_line", most=1 << 16), arch),
             files=tuple(PayloadFile.from_fields(item) for item in fields.children("files", most=64)),
             loader=fields.text("loader", pattern=BUILD_PATTERN, expected="a build id") if fields.has("loader") else "",
@@ -372,14 +372,8 @@ def check_url(name: str, url: str) -> None:
         raise FieldError(name, "an http or https URL or a path on the server", url)
 
 
-def check_unlinked(name: str, path: str) -> None:
-    """Not below a folder that is a symbolic link in the payload. Raises FieldError that says where to put the file instead."""
-    for link, target in LINKED_FOLDERS.items():
-        if f"{path}/".startswith(f"{link}/"):
-            instead = target + path.removeprefix(link)
-            raise FieldError(
-                name, f"{instead} ({link} is a link to {target}, and a folder of that name would replace it)", path
-            )
+def _read_overlays(dtb: Fields) -> tuple[Artifact, ...]:
+    return tuple(Artifact.from_fields(item) for item in dtb.children("overlays", most=16)) if dtb.has("overlays") else ()
 
 
 def check_command_line(text: str, arch: str) -> str:

@@ -15,16 +15,19 @@ from bootpilot_agent.plan import LastAttempt, Lease, Report
 DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "riscv64": "riscv64"}
 
 _ALWAYS = ("boot", "wait", "reboot", "poweroff", "files", "dtb:running")
-# dtb:file where kexec-tools can hand a tree over; x86 kernels get none.
+_OWN_TREES = ("dtb:file", "dtb:file+fixups")
+# dtb:* where a tree can be handed over; x86 kernels get none.
 FEATURES = {
     "amd64": _ALWAYS,
-    "arm64": (*_ALWAYS, "dtb:file"),
-    "armhf": (*_ALWAYS, "dtb:file"),
-    "riscv64": (*_ALWAYS, "dtb:file"),
+    "arm64": (*_ALWAYS, *_OWN_TREES),
+    "armhf": (*_ALWAYS, *_OWN_TREES),
+    "riscv64": (*_ALWAYS, *_OWN_TREES),
 }
 # Boards whose firmware adds nothing to the tree that a plan's own one would lack. Elsewhere U-Boot writes memory, MACs and
 # the ways to start the CPUs into it, and a kernel with the bare file stops without a word. QEMU's virt: hw/arm/virt.c.
 UNTOUCHED_TREES = frozenset({"linux,dummy-virt", "riscv-virtio"})
+# As firmware passed it, seeds wiped (drivers/of/fdt.c, of_fdt_raw_init); /proc/device-tree lacks the reserved memory.
+RUNNING_TREE = "sys/firmware/fdt"
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,17 @@ class Build:
 
 @dataclass(frozen=True)
 class Board:
-    """What stays the same for as long as the agent runs. `earlier_loaders` are the builds before this one since power-on."""
+    """What stays the same for as long as the agent runs. `earlier_loaders` are the builds before this one since power-on.
+
+    `has_tree`: it runs with a device tree of its own, from which a plan's can be completed.
+    """
 
     build: Build
     evidence: tuple[Evidence, ...]
     inventory: Inventory
     simulated: bool
     earlier_loaders: tuple[str, ...] = ()
+    has_tree: bool = False
 
 
 @dataclass
@@ -93,10 +100,18 @@ def entropy_ready() -> bool:
     return True
 
 
+def has_running_tree(root: Path = Path("/")) -> bool:
+    """Does this board run with a device tree? Under UEFI with ACPI there is a file, but it describes no board."""
+    return (root / RUNNING_TREE).is_file() and (root / "sys/firmware/devicetree/base/compatible").is_file()
+
+
 def features_of(board: Board) -> tuple[str, ...]:
     """What this agent can on this board."""
-    takes_trees = not UNTOUCHED_TREES.isdisjoint(board.inventory.board.compatible)
-    return tuple(feature for feature in FEATURES[board.build.arch] if feature != "dtb:file" or takes_trees)
+    here = {
+        "dtb:file": not UNTOUCHED_TREES.isdisjoint(board.inventory.board.compatible),
+        "dtb:file+fixups": board.has_tree,
+    }
+    return tuple(feature for feature in FEATURES[board.build.arch] if here.get(feature, True))
 
 
 def make_report(board: Board, lease: Lease, boot: Boot) -> Report:

@@ -61,8 +61,8 @@ def _check_loader(build: str, before: tuple[str, ...]) -> None:
 def needed_features(plan: Plan) -> list[str]:
     """What an agent must be able to do to carry out this plan: its action, its device tree policy, and what it says itself."""
     needed = [str(plan.action), *plan.requires]
-    if plan.action is Action.BOOT and plan.boot is not None and plan.boot.dtb_policy is DtbPolicy.FILE:
-        needed.append("dtb:file")
+    if plan.action is Action.BOOT and plan.boot is not None and plan.boot.dtb_policy is not DtbPolicy.RUNNING:
+        needed.append(f"dtb:{plan.boot.dtb_policy}")
     return list(dict.fromkeys(needed))
 
 

@@ -26,7 +26,7 @@ OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x5d\x00\x00": lzma.open,
     b"BZh": bz2.open,
 }
-TABLES = {"kernel": "[kernel]", "initrd": "[[initrd]]", "dtb": "[dtb]"}
+TABLES = {"kernel": "[kernel]", "initrd": "[[initrd]]", "dtb": "[dtb]", "overlay": "[[dtb.overlay]]"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Imported:
         """The lines to paste into a profile."""
         lines = [TABLES[self.role], f'sha256 = "{self.sha256}"', f"size = {self.size_bytes}", f"name = {_quoted(self.name)}"]
         if self.role == "dtb":
-            lines.append('policy = "file"')
+            lines.append('policy = "file+fixups"')
         if self.unpacked_bytes:
             lines.append(f"unpacked_size = {self.unpacked_bytes}")
         return "\n".join(lines)

@@ -16,7 +16,7 @@ from bootpilot_agent.plan import SHA256_PATTERN
 from bootpilot_server.decision import StoredArtifact
 from bootpilot_server.durable import sync_folder
 from bootpilot_server.errors import HomeError
-from bootpilot_server.kernel_header import HEADER_BYTES, kernel_arch
+from bootpilot_server.kernel_header import HEADER_BYTES, kernel_arch, role
 
 CHUNK_BYTES = 1 << 20
 
@@ -58,7 +58,8 @@ class ArtifactStore:
         for sha256 in set(digests):
             try:
                 with self.open(sha256) as file:
-                    found[sha256] = StoredArtifact(os.fstat(file.fileno()).st_size, kernel_arch(file.read(HEADER_BYTES)))
+                    size_bytes, head = os.fstat(file.fileno()).st_size, file.read(HEADER_BYTES)
+                    found[sha256] = StoredArtifact(size_bytes, kernel_arch(head), role(head))
             except OSError:
                 continue
         return found

@@ -146,4 +146,5 @@ def _payload_bytes(plan: Fields) -> int:
     dtb = boot.child("dtb")
     pieces = [boot.child("kernel"), *boot.children("initrds"), *boot.children("files")]
     pieces += [dtb.child("artifact")] if dtb.has("artifact") else []
+    pieces += dtb.children("overlays") if dtb.has("overlays") else []
     return sum(piece.number("size") for piece in pieces)

@@ -15,6 +15,9 @@ from bootpilot_server.revision import read_revision
 from bootpilot_server.server import Server
 from bootpilot_server.toml_lines import key_lines, line_of
 
+TREE_ROLES: dict[tuple[str | int, ...], str] = {("dtb",): "dtb", ("dtb", "overlay"): "overlay"}
+TREE_NAMES = {"dtb": "a device tree", "overlay": "a device tree overlay"}
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -82,6 +85,9 @@ def _fault(
         return f"artifact {name} is empty", False
     if place == ("kernel",) and profile.arch and found.kernel_arch not in ("", profile.arch):
         return f"artifact {name} is a kernel for {found.kernel_arch}, the profile is for {profile.arch}", False
+    wanted = TREE_ROLES.get(place[:2])
+    if wanted and found.role != wanted:
+        return f"artifact {name} is not {TREE_NAMES[wanted]} as dtc writes it, whole and unpacked", False
     if place == ("kernel",) and not found.kernel_arch:
         return f"artifact {name} does not look like a kernel that kexec takes (bzImage, Image or zImage)", True
     return None
@@ -91,4 +97,5 @@ def _places(profile: Profile) -> list[tuple[tuple[str | int, ...], ArtifactRef]]
     """Every artifact that the profile mentions, with its place in the file."""
     places: list[tuple[tuple[str | int, ...], ArtifactRef]] = [(("kernel",), profile.kernel)]
     places += [(("initrd", index), ref) for index, ref in enumerate(profile.initrds)]
-    return places + ([(("dtb",), profile.dtb)] if profile.dtb else [])
+    places += [(("dtb",), profile.dtb)] if profile.dtb else []
+    return places + [(("dtb", "overlay", index), ref) for index, ref in enumerate(profile.dtb_overlays)]

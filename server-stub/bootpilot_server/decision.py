@@ -66,10 +66,11 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class StoredArtifact:
-    """What the server holds under a digest. `kernel_arch` is what the file's own header says, "" if it says nothing."""
+    """What the server holds under a digest. `kernel_arch` and `role` are what its own header says, "" if nothing."""
 
     size_bytes: int
     kernel_arch: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)

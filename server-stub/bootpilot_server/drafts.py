@@ -59,6 +59,7 @@ def draft_boot(
             command_line=profile.command_line,
             files=tuple(_payload_file(file) for file in files),
             loader=loader,
+            dtb_overlays=tuple(artifact(ref) for ref in profile.dtb_overlays),
         ),
     )
 

@@ -24,8 +24,11 @@ def kernel_arch(head: bytes) -> str:
 
 
 def role(head: bytes) -> str:
-    """What a profile would use such a file as: kernel, dtb or initrd."""
+    """What a profile would use such a file as: kernel, dtb, overlay (of a dtb) or initrd."""
     if kernel_arch(head):
         return "kernel"
     # Devicetree specification v0.4, 5.2: magic of a flattened tree.
-    return "dtb" if head[:4] == b"\xd0\x0d\xfe\xed" else "initrd"
+    if head[:4] != b"\xd0\x0d\xfe\xed":
+        return "initrd"
+    # The node in which an overlay's first fragment has what it adds (Documentation/devicetree/overlay-notes.rst).
+    return "overlay" if b"__overlay__\0" in head else "dtb"

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bootpilot_agent.fields import FieldError
-from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line, check_unlinked
+from bootpilot_agent.linked_folders import check_unlinked
+from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line
 from bootpilot_server.findings import Table
 from bootpilot_server.recipes import ArtifactRef, Expects, FileRecipe, Profile, Template
 
@@ -40,7 +41,8 @@ def read_payload(name: str, expects: Expects, table: Table) -> Profile:
         kernel=_artifact(table.table("kernel")),
         initrds=tuple(_artifact(item) for item in table.tables("initrd")),
         dtb_policy=policy,
-        dtb=_artifact(dtb) if policy is DtbPolicy.FILE else None,
+        dtb=None if policy is DtbPolicy.RUNNING else _artifact(dtb),
+        dtb_overlays=tuple(_artifact(item) for item in dtb.tables("overlay")),
         command_line=table.text("command_line", ""),
         arch=table.text("arch", "", pattern="|".join(("", *ARCHITECTURES)), expected="one of " + ", ".join(ARCHITECTURES)),
         watchdog=table.choice("watchdog", Watchdog, Watchdog.STOP),
@@ -49,6 +51,8 @@ def read_payload(name: str, expects: Expects, table: Table) -> Profile:
             "payload_up_deadline_s", Profile.payload_up_deadline_s, least=1, most=MAX_DEADLINE_S
         ),
     )
+    if payload.dtb_overlays and policy is not DtbPolicy.FILE_FIXUPS:
+        dtb.fault("overlay", 'overlays need policy = "file+fixups"')
     dtb.close()
     return payload
 

@@ -59,6 +59,7 @@ class Profile:
     initrds: tuple[ArtifactRef, ...] = ()
     dtb_policy: DtbPolicy = DtbPolicy.RUNNING
     dtb: ArtifactRef | None = None
+    dtb_overlays: tuple[ArtifactRef, ...] = ()
     command_line: str = ""
     files: tuple[FileRecipe, ...] = ()
     arch: str = ""
@@ -71,7 +72,7 @@ class Profile:
 
     @property
     def artifacts(self) -> tuple[ArtifactRef, ...]:
-        return (self.kernel, *self.initrds, *((self.dtb,) if self.dtb else ()))
+        return (self.kernel, *self.initrds, *((self.dtb,) if self.dtb else ()), *self.dtb_overlays)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import pytest
 
 from bootpilot_server.artifacts import ArtifactStore
 from bootpilot_server.errors import HomeError
-from bootpilot_server.kernel_header import kernel_arch, role
+from bootpilot_server.kernel_header import HEADER_BYTES, kernel_arch, role
 from tests.fakes.bench import Bench
+from tests.fakes.device_trees import compiled
 from tests.fakes.site import KERNEL, digest
 
 CONTENT = bytes(range(256)) * 40
@@ -63,7 +64,8 @@ def test_headers_tell_kernels_of_each_machine_apart() -> None:
         "",
         "",
     ]
-    assert [role(head) for head in (KERNEL, b"\xd0\x0d\xfe\xed", b"070701")] == ["kernel", "dtb", "initrd"]
+    heads = (KERNEL, b"\xd0\x0d\xfe\xed", compiled("orangepi-pc-plan"), compiled("spi-flash-overlay", "-@"), b"070701")
+    assert [role(head[:HEADER_BYTES]) for head in heads] == ["kernel", "dtb", "dtb", "overlay", "initrd"]
 
 
 def test_the_whole_artifact_may_be_cached_for_ever(bench: Bench) -> None:

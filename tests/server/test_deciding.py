@@ -117,6 +117,24 @@ def test_nothing_is_offered_that_the_report_did_not_list() -> None:
     assert reason(decision(RULE, profile=replace(PROFILE, requires=("mark",)))) == WaitReason.CAPABILITY
 
 
+def test_a_tree_with_fixups_and_overlays_is_offered_to_agents_that_know_them_alone() -> None:
+    tree = replace(
+        PROFILE,
+        dtb_policy=DtbPolicy.FILE_FIXUPS,
+        dtb=ArtifactRef(INITRD),
+        dtb_overlays=(ArtifactRef(KERNEL), ArtifactRef(INITRD)),
+    )
+    old = make_report(features=("boot", "wait", "dtb:running", "dtb:file"))
+    told = decision(RULE, profile=tree, report=old)
+    assert reason(told) == WaitReason.CAPABILITY
+    assert "dtb:file+fixups" in told.why[0]
+    plan = decision(RULE, profile=tree, report=make_report(features=("boot", "dtb:file+fixups"))).plan
+    assert plan.requires == ("boot", "dtb:file+fixups")
+    assert plan.boot is not None
+    assert [overlay.sha256 for overlay in plan.boot.dtb_overlays] == [KERNEL, INITRD]
+    assert Plan.from_json(json.dumps({**plan.to_json(), "token": "t"}).encode(), "arm64").boot == plan.boot
+
+
 def test_a_pc_needs_no_device_tree() -> None:
     stored = Catalogue({**STORED.stored, KERNEL: StoredArtifact(1000, "amd64")})
     told = decision(RULE, artifacts=stored, report=make_report(arch="amd64", features=("boot", "wait")))
