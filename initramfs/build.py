@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -77,8 +78,11 @@ def build_loader(arch: str, options: BuildOptions | None = None) -> Loader:
 
     def make(folder: Path) -> None:
         root = packages.unpacked(programs, prepare_root)
-        agent = frozen_agent(architecture, programs, root, options.progress)
-        modules = staged_modules(kernel, groups, architecture, root)
+        # Freezing keeps one CPU busy for a minute where programs are emulated; the modules need the other one for a while.
+        with ThreadPoolExecutor(1) as pool:
+            staging = pool.submit(staged_modules, kernel, groups, architecture, root)
+            agent = frozen_agent(architecture, programs, root, options.progress)
+            modules = staging.result()
         facts = loader.BuildFacts(build_id, arch, built_unix_s((*programs, kernel.package)))
         layout = loader.loader_layout(architecture, root, agent, kernel, modules, facts)
         with options.progress.step(f"trying the frozen agent for {arch}"):
