@@ -112,7 +112,7 @@ def _verify(path: Path) -> int:
     for problem in findings.problems:
         print(f"  wrong: {problem}")
     if not findings.problems:
-        print(f"  {len(manifest.files)} files and {len(manifest.regions)} pieces of firmware are as they were written")
+        print(f"  as written: {len(manifest.files)} files, {len(manifest.regions)} pieces of raw firmware")
     return 1 if findings.problems else 0
 
 
