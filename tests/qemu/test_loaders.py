@@ -12,6 +12,7 @@ from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.guest import Guest
 from scripts.lab.vm import RunningGuest
 from tests.qemu.conftest import DEADLINE_S, Boot
+from tests.qemu.newer_loader import publish_loader
 from tests.qemu.waiting import wait_for_events
 
 NEW_BUILD = "feedfacefeedface"
@@ -28,20 +29,6 @@ def write_newer_build(built: Built, folder: Path) -> Path:
         entry = regular("etc/bootpilot/build.json", json.dumps(facts).encode(), 0o644)
         write_cpio([directory("etc"), directory("etc/bootpilot"), entry], stream)
     return path
-
-
-def publish_newer_loader(server: BootServer, built: Built, folder: Path) -> None:
-    """As an operator does: `loader add` prints the file for the folder. The second initrd is what makes it another build."""
-    new = folder / "new"
-    new.mkdir()
-    (new / "vmlinuz").symlink_to(built.loader.kernel)
-    (new / "initramfs.zst").symlink_to(built.loader.initramfs)
-    facts = {"arch": built.machine.arch, "build_id": NEW_BUILD, "unpacked_bytes": built.loader.unpacked_bytes}
-    (new / "loader.json").write_text(json.dumps(facts))
-    text = server.command("loader", "add", str(new), "--console", built.machine.console)
-    newer = server.command("artifact", "add", str(write_newer_build(built, folder)))
-    before, mark, after = text.partition("[dtb]")
-    server.apply({f"loaders/{built.machine.arch}.toml": f"{before}{newer}\n{mark}{after}"})
 
 
 def write_card(path: Path, settings: str) -> Path:
@@ -70,7 +57,7 @@ def test_the_cards_loader_starts_a_newer_one_and_that_one_the_payload_though_the
 ) -> None:
     server.start()
     publish(server, built("amd64"))
-    publish_newer_loader(server, built("amd64"), folder)
+    publish_loader(server, built("amd64"), folder / "new", NEW_BUILD, write_newer_build(built("amd64"), folder))
     card = write_card(folder / "card.img", f'server = "{server_url(server)}"\nvendor_class = "rack-7"\n')
     words = (f"bootpilot.card=PARTUUID={PARTUUID}", "bootpilot.watchdog=0")
     guest = with_stick(make_guest(built("amd64"), "newer", folder, Wiring(), words), card)
