@@ -28,6 +28,7 @@ class Suite:
     keyring: str = KEYRING
     components: str = "main"
     kind: str = "deb"  # deb-src: source packages
+    priority: int = 0  # as apt pins it; 0: as the archive says itself, which for backports is "only when asked for"
 
 
 def suites_from_mirror(mirror: str, release: str) -> tuple[Suite, ...]:
@@ -76,6 +77,13 @@ def sources_list(suites: tuple[Suite, ...]) -> str:
     places = ((suite, re.sub(r"^file:", "copy:", suite.uri)) for suite in suites)
     return "".join(
         f"{suite.kind} [signed-by={suite.keyring}] {place} {suite.name} {suite.components}\n" for suite, place in places
+    )
+
+
+def preferences(suites: tuple[Suite, ...]) -> str:
+    """The suites' priorities as apt's preferences."""
+    return "\n".join(
+        f"Package: *\nPin: release n={suite.name}\nPin-Priority: {suite.priority}\n" for suite in suites if suite.priority
     )
 
 

@@ -18,6 +18,7 @@ from initramfs.mirrors import (
     KEYRING,
     MIRROR_SETTING,
     Suite,
+    preferences,
     sources_list,
     suites_from_index_targets,
     suites_from_mirror,
@@ -119,6 +120,7 @@ class PrivateApt:
 
     def _try_update(self, suites: tuple[Suite, ...]) -> BuildError | None:
         (self._folder / "sources.list").write_text(sources_list(suites))
+        (self._folder / "etc" / "preferences.d" / "suites").write_text(preferences(suites))
         try:
             # Error-Mode=any: without it apt takes a stale or missing index for a success.
             self._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")

@@ -29,6 +29,7 @@ from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, Wiring, build, make_guest
 from scripts.lab.errors import LabError
 from scripts.lab.guest import HOST_ADDRESS, DirectBoot, Guest
+from scripts.lab.machine import started_directly
 from scripts.lab.site_folder import StoredArtifact, site_files
 from scripts.lab.watch import Clock
 
@@ -146,8 +147,7 @@ def _sizes(loader: Path, baseline: Path) -> table.Row:
 def _instructions(folder: Path, clock: Clock) -> table.Row:
     """On armhf, without U-Boot and card: both loaders from QEMU directly, on one CPU."""
     built = build("armhf")
-    machine = replace(built.machine, firmware="", board="", loader_arguments=("console=ttyAMA0", "rootfstype=ramfs"))
-    built = replace(built, machine=machine)
+    built = replace(built, machine=started_directly(built.machine, ("console=ttyAMA0", "rootfstype=ramfs")))
     folder.mkdir()
     baseline = build_baseline(built.loader.initramfs, folder / "baseline.zst")
     with _contest(built, baseline, 8, folder) as contest:

@@ -10,14 +10,18 @@ from pathlib import Path
 
 from initramfs.build import BuildOptions, Loader, Workload, build_loader, build_workload
 from scripts.lab.boot_server import BootServer
-from scripts.lab.device_tree import write_device_tree
 from scripts.lab.guest import HOST_ADDRESS, CardBoot, DeadNet, DirectBoot, Guest, Identity, Nic, UserNet
-from scripts.lab.machines import MACHINES, Machine
+from scripts.lab.machine import Machine, Named, Start
+from scripts.lab.machines import MACHINES
+from scripts.lab.qemu_versions import qemu_command
 from scripts.lab.site_folder import site_files
+from scripts.lab.starting import card_boot
 from scripts.lab.verdict import Failed, Passed, Verdict
 from scripts.lab.vm import ConsoleLine, RunningGuest, start_guest
-from scripts.sdcard.boards import BOARDS
-from scripts.sdcard.build import CardOptions, LoaderFiles, build_card
+from scripts.sdcard.build import CardOptions
+
+# An empty disk: only its serial number counts.
+DISK_BYTES = 64 << 20
 
 
 class BootFailedError(Exception):
@@ -44,9 +48,14 @@ class Wiring:
 
 
 def build(arch: str) -> Built:
-    """Raises BuildError."""
-    options = BuildOptions()
-    return Built(MACHINES[arch], build_loader(arch, options), build_workload(arch, options))
+    """For the machine of an architecture on which most is tested. Raises BuildError."""
+    return build_for(MACHINES[arch])
+
+
+def build_for(machine: Machine, loader_kernel: str = "", payload_kernel: str = "") -> Built:
+    """Both kernels may be others than the architecture's own, as BuildOptions names them. Raises BuildError."""
+    loader = build_loader(machine.arch, BuildOptions(kernel=loader_kernel))
+    return Built(machine, loader, build_workload(machine.arch, BuildOptions(kernel=payload_kernel)))
 
 
 def server_url(server: BootServer) -> str:
@@ -66,37 +75,39 @@ def publish(server: BootServer, built: Built, device_tree: Path | None = None) -
     server.apply(site_files(built.machine, kernel, initrd, tree))
 
 
-def make_guest(built: Built, name: str, folder: Path, wiring: Wiring, arguments: tuple[str, ...] = ()) -> Guest:
+def make_guest(
+    built: Built,
+    name: str,
+    folder: Path,
+    wiring: Wiring,
+    arguments: tuple[str, ...] = (),
+    extra_initrds: tuple[Path, ...] = (),
+) -> Guest:
     """The simulated board called `name`: its card or command line, its device tree, its cables. `arguments` are the loader's.
 
-    Raises CardError or CommandError.
+    Raises BuildError, CardError, CommandError or LabError.
     """
-    identity = Identity.named(f"{built.machine.arch} {name}")
+    machine = built.machine
+    identity = Identity.named(f"{machine.board or machine.arch} {name}")
     dead = (Nic(Identity.named(f"dead cable of {name}").mac, DeadNet()),) if wiring.dead_nic_first else ()
     live = Nic(identity.mac, UserNet(wiring.forward_port, wiring.bootfile))
-    boot = _card_boot if built.machine.board else _direct_boot
-    return Guest(
-        machine=built.machine,
-        identity=identity,
-        boot=boot(built, identity, folder, wiring, arguments),
-        nics=(*dead, live),
-        folder=folder,
-    )
+    words = (*machine.loader_arguments, *arguments)
+    if machine.start is Start.KERNEL:
+        boot: CardBoot | DirectBoot = _direct_boot(built, wiring, words)
+    else:
+        settings = {"server": list(wiring.servers)} if wiring.servers else {}
+        boot = card_boot(machine, built.loader, identity, folder, CardOptions(settings, words, extra_initrds=extra_initrds))
+    qemu = qemu_command(machine.qemu, machine.least_qemu) if machine.least_qemu else (machine.qemu,)
+    guest = Guest(machine=machine, identity=identity, boot=boot, nics=(*dead, live), folder=folder, qemu=qemu)
+    if machine.named is Named.DISK:
+        with guest.disk_path.open("wb") as disk:
+            disk.truncate(DISK_BYTES)
+    return guest
 
 
-def _card_boot(built: Built, identity: Identity, folder: Path, wiring: Wiring, arguments: tuple[str, ...]) -> CardBoot:
-    image, tree = folder / "card.img", folder / "board.dtb"
-    loader = LoaderFiles(built.loader.kernel, built.loader.initramfs, built.loader.dtbs)
-    options = CardOptions({"server": list(wiring.servers)} if wiring.servers else {}, arguments)
-    build_card(BOARDS[built.machine.board], loader, options, image)
-    write_device_tree(built.machine, identity, tree)
-    return CardBoot(image, tree)
-
-
-def _direct_boot(built: Built, identity: Identity, folder: Path, wiring: Wiring, arguments: tuple[str, ...]) -> DirectBoot:
+def _direct_boot(built: Built, wiring: Wiring, words: tuple[str, ...]) -> DirectBoot:
     server = (f"bootpilot.server={','.join(wiring.servers)}",) if wiring.servers else ()
-    command_line = " ".join([*built.machine.loader_arguments, *server, *arguments])
-    return DirectBoot(built.loader.kernel, built.loader.initramfs, command_line)
+    return DirectBoot(built.loader.kernel, built.loader.initramfs, " ".join([*words, *server]))
 
 
 @contextmanager

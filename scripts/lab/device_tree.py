@@ -7,8 +7,9 @@ import secrets
 from pathlib import Path
 
 from bootpilot_agent.run import run
-from scripts.lab.guest import Identity, dumpdtb_argv
-from scripts.lab.machines import Machine
+from scripts.lab.guest import Identity
+from scripts.lab.machine import Machine
+from scripts.lab.qemu_argv import dumpdtb_argv
 
 TIMEOUT_S = 60.0
 
@@ -18,6 +19,11 @@ def write_device_tree(machine: Machine, identity: Identity, path: Path, *, memor
     run(dumpdtb_argv(machine, path, memory_mib=memory_mib), timeout_s=TIMEOUT_S)
     for argv in fdtput_argvs(path, identity.serial, _fresh_cells(8), _fresh_cells(2)):
         run(argv, timeout_s=TIMEOUT_S)
+
+
+def name_board(path: Path, identity: Identity) -> None:
+    """Put the serial number into a tree, as a board's firmware does. Raises CommandError."""
+    run(["fdtput", "-t", "s", str(path), "/", "serial-number", identity.serial], timeout_s=TIMEOUT_S)
 
 
 def fdtput_argvs(path: Path, serial: str, rng_seed: list[str], kaslr_seed: list[str]) -> list[list[str]]:

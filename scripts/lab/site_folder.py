@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scripts.lab.machines import Machine
+from scripts.lab.machine import Machine
 
 PROFILE = "ram-page"
 

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import IO
 
 from scripts.lab.errors import LabError
-from scripts.lab.guest import Guest, qemu_argv
+from scripts.lab.guest import Guest
+from scripts.lab.machine import VerdictBy
+from scripts.lab.page_verdict import PageVerdict
+from scripts.lab.qemu_argv import qemu_argv
 from scripts.lab.qmp import RESET_EVENTS, Qmp
 from scripts.lab.verdict import DOUBLE_FAULT, Outcome, judge
 
@@ -48,6 +51,7 @@ class RunningGuest:
         self._double_fault_s = 0.0
         self._reader = threading.Thread(target=self._read_console, daemon=True)
         self._reader.start()
+        self._page = self._page_verdict()
         self.qmp = self._control()
 
     def console(self) -> str:
@@ -104,6 +108,8 @@ class RunningGuest:
         """End QEMU and reap it, whatever state it is in."""
         self.qmp.close()
         _end(self._process)
+        if self._page:
+            self._page.stop()
         self._reader.join(END_TIMEOUT_S)
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
@@ -136,11 +142,18 @@ class RunningGuest:
         except FileNotFoundError:
             return ""
 
+    def _page_verdict(self) -> PageVerdict | None:
+        if self.guest.machine.verdict is VerdictBy.PAGE and self.guest.page_port:
+            return PageVerdict(self.guest.page_port, self.guest.verdict_path)
+        return None
+
     def _control(self) -> Qmp:
         try:
             return Qmp(self.guest.control_path, START_TIMEOUT_S)
         except LabError as error:
             _end(self._process)
+            if self._page:
+                self._page.stop()
             raise LabError(
                 f"{error.message}{self._errors()}", "is this QEMU new enough, and is there enough memory?"
             ) from error

@@ -13,12 +13,12 @@ import pytest
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, booted, build
 from scripts.lab.guest import Guest
+from scripts.lab.machines import MACHINES
 from scripts.lab.verdict import Verdict
 from scripts.lab.vm import RunningGuest
 from tests.lost_kernels import LOST_KERNELS
 
-# Generous: other tests, or other people, may use the machine as well. From idle machines: 13, 15 and 54 s.
-DEADLINE_S = {"amd64": 300.0, "arm64": 400.0, "armhf": 600.0}
+DEADLINE_S = {arch: machine.deadline_s for arch, machine in MACHINES.items()}
 
 
 class Boot(Protocol):
@@ -59,6 +59,6 @@ def boot(request: pytest.FixtureRequest) -> Boot:
         def count(why: str) -> None:
             LOST_KERNELS.append(f"{request.node.name}: {why}")
 
-        return booted(guest, DEADLINE_S[guest.machine.arch], count, meanwhile=meanwhile)
+        return booted(guest, guest.machine.deadline_s, count, meanwhile=meanwhile)
 
     return to_payload

@@ -3,9 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from scripts.lab.device_tree import fdtput_argvs
-from scripts.lab.guest import CardBoot, DeadNet, DirectBoot, Guest, Identity, Nic, SwitchedNet, UserNet, dumpdtb_argv, qemu_argv
-from scripts.lab.machines import MACHINES
+from scripts.lab.guest import CardBoot, DeadNet, DirectBoot, Guest, Identity, Nic, SwitchedNet, UserNet
+from scripts.lab.machines import BY_BOARD, MACHINES, NOT_SIMULATED
+from scripts.lab.qemu_argv import dumpdtb_argv, qemu_argv
+from scripts.lab.qemu_versions import read_version
+from scripts.sdcard.boards import BOARDS, ROWS
 
 FOLDER = Path("/run/bp")
 IDENTITY = Identity(serial="BP0123456789", uuid="82cf9931-bde0-4724-b837-c3127ff95089", mac="52:54:00:49:c4:cf")
@@ -100,3 +105,58 @@ def test_each_name_has_its_own_serial_uuid_and_mac_and_keeps_them() -> None:
     assert boards == [Identity.named(f"board {number}") for number in range(200)]
     for values in ({board.serial for board in boards}, {board.uuid for board in boards}, {board.mac for board in boards}):
         assert len(values) == 200
+
+
+def test_an_allwinner_board_has_its_card_in_its_slot_its_own_network_and_no_virtio() -> None:
+    guest = replace(
+        BOARD, machine=BY_BOARD["orangepi-pc"], boot=CardBoot(Path("card.img")), nics=(Nic(IDENTITY.mac, UserNet(80)),)
+    )
+    argv = qemu_argv(guest)
+    assert argv[-6:] == [
+        *words("-drive if=sd,index=0,format=raw,file=card.img"),
+        *words(f"-global allwinner-sid.identifier={IDENTITY.uuid}"),
+        *words(f"-nic user,id=net0,hostfwd=tcp:127.0.0.1:80-:80,mac={IDENTITY.mac}"),
+    ]
+    assert not [word for word in argv if "virtio" in word or word in {"-cpu", "-bios", "-kernel", "-dtb"}]
+
+
+def test_a_cubieboard_is_told_by_its_sata_disk_and_starts_with_the_qemu_that_knows_it() -> None:
+    argv = qemu_argv(replace(BOARD, machine=BY_BOARD["cubieboard"], boot=CardBoot(Path("card.img")), qemu=("ld.so", "qemu")))
+    assert argv[:4] == words("ld.so qemu -machine cubieboard")
+    assert f"ide-hd,drive=disk,bus=ide.0,serial={IDENTITY.serial}" in argv
+
+
+def test_uefi_has_its_code_and_variables_in_two_flash_files() -> None:
+    boot = CardBoot(Path("card.img"), firmware=(Path("code"), Path("own,variables")))
+    argv = qemu_argv(replace(PC, machine=BY_BOARD["uefi-amd64"], boot=boot))
+    assert "if=pflash,unit=0,format=raw,readonly=on,file=code" in argv
+    assert "if=pflash,unit=1,format=raw,file=own,,variables" in argv
+
+
+def test_a_board_without_firmware_gets_the_loader_of_its_card_and_the_console_is_its_second_uart() -> None:
+    boot = DirectBoot(Path("vmlinuz"), Path("initrd"), "nr_cpus=1", Path("tree"), Path("card.img"))
+    argv = qemu_argv(replace(BOARD, machine=BY_BOARD["imx53-qsb"], boot=boot))
+    assert argv[argv.index("-serial") :][:4] == words("-serial null -serial chardev:console")
+    assert "-kernel vmlinuz -initrd initrd -append nr_cpus=1 -dtb tree" in " ".join(argv)
+    assert "sd-card,drive=card" in argv
+
+
+@pytest.mark.parametrize("name", sorted(BY_BOARD))
+def test_every_machine_starts_the_card_of_a_board_of_its_own_architecture(name: str) -> None:
+    machine = BY_BOARD[name]
+    assert BOARDS[machine.board].arch == machine.arch
+    assert name in BOARDS[machine.board].names
+    assert machine.title
+    assert machine.payload_arguments[0].startswith(f"console={machine.console}")
+
+
+def test_every_board_is_simulated_or_it_is_said_why_not() -> None:
+    families = [{*board.names} for board in ROWS]
+    assert [names for names in families if not names & {*BY_BOARD, *NOT_SIMULATED}] == []
+    assert {*NOT_SIMULATED} <= {*BOARDS}
+    assert not {*NOT_SIMULATED} & {*BY_BOARD}
+
+
+def test_a_qemu_says_its_version_or_none_at_all() -> None:
+    assert read_version("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright") == (10, 0)
+    assert read_version("bash: not found") == (0, 0)

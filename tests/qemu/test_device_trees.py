@@ -13,6 +13,7 @@ from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.demo import check_page
 from scripts.lab.device_tree import TIMEOUT_S, write_device_tree
 from scripts.lab.guest import Identity
+from scripts.lab.machine import started_directly
 from tests.qemu.conftest import Boot
 from tests.qemu.waiting import wait_for_events
 
@@ -45,5 +46,4 @@ def test_a_payload_runs_with_the_device_tree_of_its_plan(
 
 
 def without_firmware(built: Built) -> Built:
-    machine = built.machine
-    return replace(built, machine=replace(machine, firmware="", board="", loader_arguments=machine.payload_arguments))
+    return replace(built, machine=started_directly(built.machine, built.machine.payload_arguments))

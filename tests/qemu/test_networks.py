@@ -9,7 +9,8 @@ from pathlib import Path
 from scripts.lab.boot_server import BootServer, fetch, free_port
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.demo import check_page
-from scripts.lab.guest import Nic, SwitchedNet, UserNet, user_netdev
+from scripts.lab.guest import Nic, SwitchedNet, UserNet
+from scripts.lab.qemu_argv import user_netdev
 from scripts.lab.vlan_switch import add_tag, take_tag, vlan_switch
 from scripts.lab.vm import RunningGuest
 from tests.qemu.conftest import DEADLINE_S, Boot
