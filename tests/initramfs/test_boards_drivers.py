@@ -39,7 +39,7 @@ BOARDS = [
 ]
 # Folders of drivers below kernel/drivers that a loader may need to reach the network and a card.
 NEEDED = (
-    "ata clk gpio i2c/buses mfd mmc/host mux net/ethernet net/mdio net/phy nvme pci phy pinctrl regulator reset usb watchdog"
+    "ata clk gpio i2c/busses mfd mmc/host mux net/ethernet net/mdio net/phy nvme pci phy pinctrl regulator reset usb watchdog"
 )
 NOT_NEEDED = {
     "pata_of_platform": "a CompactFlash slot that QEMU does not have",
