@@ -96,6 +96,20 @@ def _make_dns_message() -> str:
     return f"{len(query.to_wire())} bytes with {dns.query.udp.__name__}, {' '.join(records)}"
 
 
+def _apply_overlays() -> str:
+    # A library that is opened by its name; only agents that can be given overlays have it.
+    from bootpilot_agent.flat_tree import FlatTree, Node, read_tree, write_tree
+    from bootpilot_agent.overlays import SONAME, apply_overlays
+    from bootpilot_agent.report import FEATURES, read_build
+
+    if "dtb:file+fixups" not in FEATURES[read_build().arch]:
+        return "none on this architecture"
+    fragment = Node("fragment@0", {"target-path": b"/\0"}, [Node("__overlay__", {"model": b"overlaid\0"})])
+    overlay = write_tree(FlatTree(Node("", {}, [fragment])))
+    applied = read_tree(apply_overlays(write_tree(FlatTree(Node(""))), [("a test", overlay)]))
+    return f"{SONAME}, model {applied.root.properties['model'].decode()[:-1]}"
+
+
 CHECKS = (
     ("imports", _import_all),
     ("tls", _make_tls_context),
@@ -105,4 +119,5 @@ CHECKS = (
     ("threads", _start_threads),
     ("names", _resolve_idna),
     ("dns", _make_dns_message),
+    ("device trees", _apply_overlays),
 )
