@@ -30,7 +30,7 @@ bootpilot_answer_help() { # MODULE ARGUMENTS...
                 ;;
             -h | --help)
                 if [ -n "$module" ] && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-                    PYTHONPATH=$(bootpilot_python_path) exec python3 -B -m "$module" "$@"
+                    PYTHONPATH=$(bootpilot_python_path) exec python3 -P -B -m "$module" "$@"
                 fi
                 sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"
                 exit

@@ -77,6 +77,17 @@ def test_each_command_of_the_server_is_there(words: str) -> None:
     assert callable(find_command(make_parser().parse_args(words.split()).command))
 
 
+@pytest.mark.parametrize("script", ["bootpilot", "demo", "bench"])
+def test_a_script_takes_no_code_from_the_folder_in_which_it_is_called(tmp_path: Path, script: str) -> None:
+    """`python -m` looks there first: another checkout, or a site's folder that happens to be called scripts/."""
+    for package in ("scripts", "bootpilot_server", "bootpilot_agent"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(f"raise SystemExit('code of another {package}')\n")
+    argv = [str(ROOT / "scripts" / script), "--help"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_may_be_called_through_a_link(tmp_path: Path, script: str) -> None:
     link = tmp_path / script
