@@ -27,6 +27,8 @@ END_TIMEOUT_S = 10.0
 # An early double fault halts without a reset: nothing more will come once its message is out.
 HALT_GRACE_S = 3.0
 POLL_S = 0.05
+# A harness that is killed outright ends nothing itself, and a guest in its firmware's prompt would run for days.
+WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 # A guest can write to its console for ever.
 MAX_CONSOLE_LINES = 200_000
 
@@ -196,7 +198,11 @@ def start_guest(guest: Guest, on_line: Callable[[ConsoleLine], None] | None = No
     with _error_path(guest).open("wb") as errors:
         try:
             process = subprocess.Popen(
-                qemu_argv(guest), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+                [*WITH_US, *qemu_argv(guest)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
             )
         except OSError as error:
             raise LabError(
