@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -47,18 +48,26 @@ class ServerEvent:
 
 
 class BootServer:
-    """One server with its home folder. `start` and `stop` may alternate; the port stays the same once it is known."""
+    """One server with its home folder. `start` and `stop` may alternate; the port stays the same once it is known.
 
-    def __init__(self, home: Path) -> None:
+    With a certificate and its key it speaks HTTPS.
+    """
+
+    def __init__(self, home: Path, certificate: Path | None = None, key: Path | None = None) -> None:
         self.home = home
         self.port = 0
+        self._tls = ("--certificate", str(certificate), "--key", str(key)) if certificate else ()
         self._process: subprocess.Popen[bytes] | None = None
         home.mkdir(parents=True, exist_ok=True)
 
     @property
     def url(self) -> str:
         """As seen from this machine."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self._tls else "http"
 
     @property
     def log_path(self) -> Path:
@@ -69,7 +78,8 @@ class BootServer:
         port_file = self.home / "port"
         port_file.unlink(missing_ok=True)
         listen = f"127.0.0.1:{self.port}"
-        argv = [*BOOTPILOT, "--home", str(self.home), "serve", "--listen", listen, "--port-file", str(port_file), *options]
+        argv = [*BOOTPILOT, "--home", str(self.home), "serve", "--listen", listen, "--port-file", str(port_file)]
+        argv += [*self._tls, *options]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -151,7 +161,7 @@ class BootServer:
 
     def _answers(self) -> bool:
         try:
-            return fetch(self.port, "/v1/").startswith(b"{")
+            return fetch(self.port, "/v1/", tls=bool(self._tls)).startswith(b"{")
         except (OSError, http.client.HTTPException):
             return False
 
@@ -159,9 +169,16 @@ class BootServer:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-20:])
 
 
-def fetch(port: int, path: str, timeout_s: float = 10.0) -> bytes:
-    """The body of a page on this machine's loopback. Raises OSError or HTTPException, also for a status other than 200."""
+def fetch(port: int, path: str, timeout_s: float = 10.0, *, tls: bool = False) -> bytes:
+    """The body of a page on this machine's loopback. Raises OSError or HTTPException, also for a status other than 200.
+
+    With `tls`, whoever is there is believed: it is a server of our own, which boards are to verify.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout_s, context=context)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

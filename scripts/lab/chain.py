@@ -19,6 +19,7 @@ from scripts.lab.starting import card_boot
 from scripts.lab.verdict import Failed, Passed, Verdict
 from scripts.lab.vm import ConsoleLine, RunningGuest, start_guest
 from scripts.sdcard.build import CardOptions
+from scripts.sdcard.texts import SettingValue
 
 # An empty disk: only its serial number counts.
 DISK_BYTES = 64 << 20
@@ -39,12 +40,16 @@ class Built:
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a board is plugged into. `servers` are named on its card (or command line); without any, DHCP names `bootfile`."""
+    """What a board is plugged into. `servers` are named on its card (or command line); without any, DHCP names `bootfile`.
+
+    `ca` is on the card.
+    """
 
     servers: tuple[str, ...] = ()
     forward_port: int | None = None
     bootfile: str = ""
     dead_nic_first: bool = False
+    ca: Path | None = None
 
 
 def build(arch: str) -> Built:
@@ -60,19 +65,19 @@ def build_for(machine: Machine, loader_kernel: str = "", payload_kernel: str = "
 
 def server_url(server: BootServer) -> str:
     """The boot server as simulated boards see it."""
-    return f"http://{HOST_ADDRESS}:{server.port}"
+    return f"{server.scheme}://{HOST_ADDRESS}:{server.port}"
 
 
-def publish(server: BootServer, built: Built, device_tree: Path | None = None) -> None:
+def publish(server: BootServer, built: Built, device_tree: Path | None = None, policy: str = "file") -> None:
     """Give the server the workload and the rule that hands it to every board of this architecture. Raises LabError.
 
-    The workload runs with `device_tree`, or with the tree that the loader runs with.
+    The workload runs with `device_tree` as the policy has it, or with the tree that the loader runs with.
     """
     arch = built.machine.arch
     kernel = server.add_artifact(built.workload.kernel, f"vmlinuz-{arch}")
     initrd = server.add_artifact(built.workload.initrd, f"ram-page-{arch}", built.workload.initrd_unpacked_bytes)
     tree = server.add_artifact(device_tree, device_tree.name) if device_tree else None
-    server.apply(site_files(built.machine, kernel, initrd, tree))
+    server.apply(site_files(built.machine, kernel, initrd, tree, policy))
 
 
 def make_guest(
@@ -95,7 +100,8 @@ def make_guest(
     if machine.start is Start.KERNEL:
         boot: CardBoot | DirectBoot = _direct_boot(built, wiring, words)
     else:
-        settings = {"server": list(wiring.servers)} if wiring.servers else {}
+        settings: dict[str, SettingValue] = {"server": list(wiring.servers)} if wiring.servers else {}
+        settings |= {"ca": wiring.ca.read_text()} if wiring.ca else {}
         boot = card_boot(machine, built.loader, identity, folder, CardOptions(settings, words, extra_initrds=extra_initrds))
     qemu = qemu_command(machine.qemu, machine.least_qemu) if machine.least_qemu else (machine.qemu,)
     guest = Guest(machine=machine, identity=identity, boot=boot, nics=(*dead, live), folder=folder, qemu=qemu)

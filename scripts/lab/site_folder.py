@@ -17,18 +17,18 @@ class StoredArtifact:
 
 
 def site_files(
-    machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, tree: StoredArtifact | None = None
+    machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, tree: StoredArtifact | None = None, policy: str = "file"
 ) -> dict[str, str]:
     """Relative path -> text: boards of this machine's architecture are admitted and run the RAM workload.
 
-    With `tree` as its device tree, or else with the one that the loader runs with.
+    With `tree` as its device tree (by this policy), or else with the one that the loader runs with.
     """
     name = f"{PROFILE}-{machine.arch}"
-    return {f"profiles/{name}.toml": _profile(machine, kernel, initrd, tree), f"rules/{name}.toml": _rule(machine, name)}
+    dtb = f'policy = "{policy}"\nname = "{tree.name}"\nsha256 = "{tree.sha256}"' if tree else 'policy = "running"'
+    return {f"profiles/{name}.toml": _profile(machine, kernel, initrd, dtb), f"rules/{name}.toml": _rule(machine, name)}
 
 
-def _profile(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, tree: StoredArtifact | None) -> str:
-    dtb = f'policy = "file"\nname = "{tree.name}"\nsha256 = "{tree.sha256}"' if tree else 'policy = "running"'
+def _profile(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, dtb: str) -> str:
     return f"""\
 # Runs from memory and serves a page about the board it runs on.
 arch = "{machine.arch}"
