@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bootpilot_server.artifacts import ArtifactStore
+from bootpilot_server.artifacts.artifact_store import ArtifactStore
+from bootpilot_server.asking.secret_key import load_secret_key
 from bootpilot_server.config import Config
-from bootpilot_server.database import Database, open_database
 from bootpilot_server.errors import HomeError
-from bootpilot_server.log_retention import LogRetention
-from bootpilot_server.revision_records import RevisionCache
-from bootpilot_server.secret_key import load_secret_key
+from bootpilot_server.store.database import Database, open_database
+from bootpilot_server.store.log_retention import LogRetention
+from bootpilot_server.store.revision_records import RevisionCache
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ ALWAYS_PURE = (
     "bootpilot_agent.inventory",
     "bootpilot_agent.plan",
     "bootpilot_agent.settings",
-    "bootpilot_server.decide",
+    "bootpilot_server.deciding.decide",
     "scripts.lab.guest",
     "scripts.lab.machines",
     "scripts.lab.verdict",
@@ -164,3 +164,15 @@ def _reachable(graph: dict[str, set[str]], start: str) -> set[str]:
                 seen.add(name)
                 waiting.append(name)
     return seen
+
+
+def test_the_servers_core_decides_from_what_it_is_given() -> None:
+    """No step of deciding knows how nodes are stored, how a question arrived, or what an operator typed."""
+    wrong = [
+        f"{module.name} imports {name}"
+        for module in production()
+        if module.name.startswith("bootpilot_server.deciding.")
+        for name in ours(module)
+        if not name.startswith(("bootpilot_server.deciding.", "bootpilot_agent."))
+    ]
+    assert wrong == []

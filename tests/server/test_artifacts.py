@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bootpilot_server.artifacts import ArtifactStore
+from bootpilot_server.artifacts.artifact_store import ArtifactStore
+from bootpilot_server.artifacts.kernel_header import HEADER_BYTES, kernel_arch, role
 from bootpilot_server.errors import HomeError
-from bootpilot_server.kernel_header import HEADER_BYTES, kernel_arch, role
 from tests.fakes.bench import Bench
 from tests.fakes.device_trees import compiled
 from tests.fakes.site import KERNEL, digest

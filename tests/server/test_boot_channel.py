@@ -5,10 +5,10 @@ import uuid
 
 import pytest
 
-from bootpilot_server import boot_records, node_records
-from bootpilot_server.boot_channel import CUT_MARKER, MAX_LOG_BYTES, MAX_RECORDING_BYTES
-from bootpilot_server.boot_state import StateKind, state_of
-from bootpilot_server.records import BootRecord
+from bootpilot_server.asking.boot_channel import CUT_MARKER, MAX_LOG_BYTES, MAX_RECORDING_BYTES
+from bootpilot_server.deciding.boot_state import StateKind, state_of
+from bootpilot_server.store import boot_records, node_records
+from bootpilot_server.store.records import BootRecord
 from tests.fakes.bench import Bench, bearer
 from tests.fakes.reports import make_report
 

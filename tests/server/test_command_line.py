@@ -15,7 +15,7 @@ import pytest
 
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_server.cli import main, make_parser
-from bootpilot_server.terminal import columns
+from bootpilot_server.commands.terminal import columns
 from tests.fakes.bench import Bench
 from tests.fakes.reports import SERIAL, make_report, piece, serial
 from tests.fakes.server_process import ENVIRONMENT, ROOT, bootpilot

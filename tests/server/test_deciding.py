@@ -9,10 +9,10 @@ import pytest
 from bootpilot_agent.evidence import Grade
 from bootpilot_agent.inventory import KexecCapability
 from bootpilot_agent.plan import Action, DtbPolicy, Plan
-from bootpilot_server.decide import decide
-from bootpilot_server.decision import Catalogue, Decision, NodeFacts, StoredArtifact, WaitReason
-from bootpilot_server.drafts import RETRY_AFTER_S
-from bootpilot_server.recipes import ArtifactRef, Condition, Expects, FileRecipe, Profile, Revision, Rule, Template
+from bootpilot_server.deciding.decide import decide
+from bootpilot_server.deciding.decision import Catalogue, Decision, NodeFacts, StoredArtifact, WaitReason
+from bootpilot_server.deciding.drafts import RETRY_AFTER_S
+from bootpilot_server.deciding.recipes import ArtifactRef, Condition, Expects, FileRecipe, Profile, Revision, Rule, Template
 from tests.fakes.reports import make_report
 
 KERNEL, INITRD, NODE = "a" * 64, "b" * 64, "00000000-0000-4000-8000-00000000000a"

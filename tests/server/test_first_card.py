@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from bootpilot_agent.earlier_note import read_earlier_note
 from bootpilot_agent.plan import Plan
-from bootpilot_server.boot_state import StateKind
+from bootpilot_server.deciding.boot_state import StateKind
 from tests.fakes.bench import Bench, bearer
 from tests.fakes.loaders import NEW, loader
 from tests.fakes.site import INITRD, KERNEL, RULE, digest, profile

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootpilot_server import revision_records
-from bootpilot_server.check import check_folder
 from bootpilot_server.errors import OperatorError
-from bootpilot_server.revision import read_revision
-from bootpilot_server.toml_lines import key_lines, line_of
+from bootpilot_server.site_folder.check import check_folder
+from bootpilot_server.site_folder.revision import read_revision
+from bootpilot_server.site_folder.toml_lines import key_lines, line_of
+from bootpilot_server.store import revision_records
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report
 from tests.fakes.site import INITRD, KERNEL, RULE, digest, profile, write_site

@@ -18,7 +18,7 @@ from tests.fakes.server_process import RunningServer, bootpilot, running_server
 from tests.fakes.site import KERNEL, digest
 
 TIMEOUT_S = 60
-HURRIED = "from bootpilot_server import gunicorn_worker\ngunicorn_worker.REQUEST_S = 0.5"
+HURRIED = "from bootpilot_server.serving import gunicorn_worker\ngunicorn_worker.REQUEST_S = 0.5"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade
-from bootpilot_server.identification import Conflict, KnownNode, Match, Unknown, match_node
+from bootpilot_server.deciding.identification import Conflict, KnownNode, Match, Unknown, match_node
 from tests.fakes.reports import piece
 
 KIND = EvidenceKind

@@ -9,12 +9,13 @@ import pytest
 
 from bootpilot_agent.events import EventName
 from bootpilot_agent.plan import LastAttempt, Plan, Report
-from bootpilot_server import boot_channel, boot_records, loader_records
-from bootpilot_server.answer import Question, answer
-from bootpilot_server.boot_state import StateKind, state_of
+from bootpilot_server.asking import boot_channel
+from bootpilot_server.asking.answer import Question, answer
 from bootpilot_server.cli import main
-from bootpilot_server.decision import MAX_FAILURES, MAX_OFFERS
-from bootpilot_server.explain import explain, find_by_text
+from bootpilot_server.commands.explain import explain, find_by_text
+from bootpilot_server.deciding.boot_state import StateKind, state_of
+from bootpilot_server.deciding.decision import MAX_FAILURES, MAX_OFFERS
+from bootpilot_server.store import boot_records, loader_records
 from tests.fakes.bench import Bench
 from tests.fakes.loaders import NEW, OLD, loader, write_build
 from tests.fakes.reports import SERIAL, body_of, make_report

@@ -3,8 +3,8 @@
 import pytest
 
 from bootpilot_agent.plan import Plan
-from bootpilot_server import boot_records, log_retention
-from bootpilot_server.log_retention import MAX_NODE_BYTES, LogRetention
+from bootpilot_server.store import boot_records, log_retention
+from bootpilot_server.store.log_retention import MAX_NODE_BYTES, LogRetention
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, serial
 

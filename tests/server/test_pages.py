@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_agent.settings import SETTINGS
-from bootpilot_server.status import ago, shown, size
+from bootpilot_server.web.status import ago, shown, size
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, piece
 from tests.fakes.site import profile

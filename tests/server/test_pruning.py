@@ -7,9 +7,10 @@ import os
 import pytest
 from sqlalchemy import update
 
-from bootpilot_server import artifact_pruning, schema
+from bootpilot_server.artifacts import artifact_pruning
 from bootpilot_server.cli import main
 from bootpilot_server.errors import OperatorError
+from bootpilot_server.store import schema
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, serial
 from tests.fakes.site import INITRD, KERNEL, digest, profile

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootpilot_agent.plan import Action
-from bootpilot_server.recipes import FileRecipe, Template
-from bootpilot_server.rendering import RenderError, node_context, one_line, render_file
+from bootpilot_server.deciding.recipes import FileRecipe, Template
+from bootpilot_server.deciding.rendering import RenderError, node_context, one_line, render_file
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, serial
 from tests.fakes.site import digest, profile

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from bootpilot_agent.plan import Plan, Report
-from bootpilot_server.serving import Listen, open_listener
+from bootpilot_server.serving.serving import Listen, open_listener
 from tests.fakes.bench import Bench
 from tests.fakes.reports import again, body_of, make_report, serial
 from tests.fakes.server_process import RunningServer, bootpilot, running_server
@@ -179,7 +179,7 @@ def ask_again_while_busy(url: str) -> requests.Response:
     return response
 
 
-HURRIED = "from bootpilot_server import gunicorn_worker\ngunicorn_worker.REQUEST_S = gunicorn_worker.ANSWER_S = 0.5"
+HURRIED = "from bootpilot_server.serving import gunicorn_worker\ngunicorn_worker.REQUEST_S = gunicorn_worker.ANSWER_S = 0.5"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_download_that_trickles_out_for_ever_is_cut(home: Path, bench: Bench) 
 
 
 def test_clients_that_do_not_close_their_side_hold_up_nobody(home: Path) -> None:
-    patient = "from bootpilot_server import gunicorn_worker\ngunicorn_worker.LINGER_S = 600.0"
+    patient = "from bootpilot_server.serving import gunicorn_worker\ngunicorn_worker.LINGER_S = 600.0"
     with running_server(home, "--workers", "1", "--threads", "64", settings=patient) as server, contextlib.ExitStack() as stack:
         host, _, port = server.url.removeprefix("http://").rpartition(":")
         # gunicorn's own wait, 2 s for each and one after the other, would be longer than TIMEOUT_S.

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bootpilot_server import boot_records, node_records
-from bootpilot_server.artifacts import ArtifactStore
+from bootpilot_server.artifacts.artifact_store import ArtifactStore
+from bootpilot_server.asking.secret_key import load_secret_key
 from bootpilot_server.config import Config
-from bootpilot_server.database import Database, open_database
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError, OperatorError
-from bootpilot_server.schema import SCHEMA_VERSION
-from bootpilot_server.secret_key import load_secret_key
 from bootpilot_server.server import default_home, read_config
+from bootpilot_server.store import boot_records, node_records
+from bootpilot_server.store.database import Database, open_database
+from bootpilot_server.store.schema import SCHEMA_VERSION
 from tests.fakes.bench import Bench, make_bench
 from tests.fakes.reports import SERIAL, make_report
 from tests.fakes.site import digest, profile

@@ -1,0 +1,1 @@
+"""What boards say and are told: the question, the plan, events, logs, tokens."""

@@ -1,0 +1,196 @@
+"""POST /v1/boot: report in, plan out. The one place where a question becomes a decision that is remembered.
+
+Everything between reading the report and storing the plan is one transaction, so two servers or two copies of one question
+never decide twice.
+"""
+
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, Row
+
+from bootpilot_agent.plan import Plan, Report
+from bootpilot_server.asking.recognition import recognise, refuse_crowd
+from bootpilot_server.asking.token_check import is_alive, token_of
+from bootpilot_server.asking.tokens import make_token, same_token
+from bootpilot_server.deciding.boot_state import ended_badly
+from bootpilot_server.deciding.decide import decide
+from bootpilot_server.deciding.decision import Catalogue, Decision, LoaderTries, NodeFacts
+from bootpilot_server.deciding.identification import known_by
+from bootpilot_server.deciding.recipes import Revision
+from bootpilot_server.deciding.rendering import RenderedFile
+from bootpilot_server.errors import ProblemError
+from bootpilot_server.server import Server
+from bootpilot_server.store import boot_records, loader_records, node_records
+from bootpilot_server.store.records import BootRecord, NodeRecord
+
+log = logging.getLogger(__name__)
+
+MAX_WHY = 50
+MAX_WHY_CHARS = 1000
+
+
+@dataclass(frozen=True)
+class Question:
+    """One POST: the exact body, the bearer token or "", where it came from, and when (Unix seconds)."""
+
+    body: bytes
+    token: str
+    address: str
+    now: float
+
+
+def answer(server: Server, question: Question) -> bytes:
+    """The plan's bytes. Raises FieldError for a malformed report, ProblemError for a refused one, DatabaseUnavailableError."""
+    report = Report.from_json(question.body)
+    if report.simulated and not server.config.allow_simulated:
+        raise ProblemError(403, "this report says it is simulated, and this server was not started with --allow-simulated")
+    with server.database.writing() as connection:
+        boot = boot_records.find_boot(connection, report.boot_id)
+        if boot:
+            asked = boot_records.find_question(connection, report.boot_id, report.nonce)
+            if asked:
+                return _answer_again(server, boot, asked, question)
+            _check_token(server, connection, boot, question)
+        node = recognise(connection, report, question.address, question.now)
+        if boot and boot.node_id != node.id:
+            raise ProblemError(409, "this boot_id belongs to another node; begin a new boot with a new boot_id")
+        before = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+        chain = loader_records.chain_of(report, boot, before)
+        if boot is None:
+            node = _settle_before(connection, node, before, report, question.now)
+        revision = server.revisions.in_force(connection)
+        tries = loader_records.tries_of(connection, node.id)
+        decision = decide_for(server, revision, facts_about(node, report, chain, tries), question.now)
+        refuse_crowd(connection, node, decision, server.config)
+        _store_files(server, decision.files)
+        plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
+        if decision.loader and (boot is None or boot.loader != decision.loader):
+            loader_records.count_offer(connection, node.id, decision.loader)
+        _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
+    log.info("node %s: %s", node.id, decision.why[0])
+    return _to_bytes(plan)
+
+
+def _answer_again(server: Server, boot: BootRecord, asked: Row[tuple[object, ...]], question: Question) -> bytes:
+    """The same question once more, because its answer was lost: the same bytes, and nothing changes."""
+    if asked.body_sha256 != hashlib.sha256(question.body).hexdigest():
+        raise ProblemError(409, "this nonce was already used with another report; ask again with a new nonce")
+    if question.now > asked.asked_at + asked.valid_s:
+        raise ProblemError(
+            409, f"the plan for this nonce was valid for {asked.valid_s} s, which are over; ask with a new nonce"
+        )
+    return json.dumps({**json.loads(asked.plan), "token": token_of(server, boot)}).encode()
+
+
+def _check_token(server: Server, connection: Connection, boot: BootRecord, question: Question) -> None:
+    """A further question under a boot_id must prove that it comes from the board that asked first."""
+    if not same_token(token_of(server, boot), question.token):
+        raise ProblemError(409, "this boot_id is known and the question does not carry its token; begin a new boot")
+    if not is_alive(connection, boot, question.now):
+        raise ProblemError(409, "the token of this boot_id has ended; begin a new boot with a new boot_id")
+
+
+def facts_about(node: NodeRecord, report: Report, chain: tuple[str, ...], tries: Mapping[str, LoaderTries]) -> NodeFacts:
+    """What is known of a node as it asks: its report, the loaders since power-on, what became of newer ones."""
+    return NodeFacts(
+        node_id=node.id,
+        report=report,
+        approved=node.approved_at is not None,
+        known_by=known_by(report.evidence),
+        conflict=node.conflict,
+        loader_builds=chain,
+        loader_tries=tries,
+    )
+
+
+def decide_for(server: Server, revision: Revision, facts: NodeFacts, now: float) -> Decision:
+    """What this revision gives this node, with what the server has and knows at the moment."""
+    digests = {ref.sha256 for payload in revision.payloads().values() for ref in payload.artifacts}
+    catalogue = Catalogue(server.artifacts.describe(digests), server.config.mirrors)
+    return decide(facts, revision, catalogue, now)
+
+
+def _store_files(server: Server, files: Iterable[RenderedFile]) -> None:
+    """Before the plan is answered, so that a plan never names a file that is not there."""
+    for file in files:
+        if not server.artifacts.has(hashlib.sha256(file.content).hexdigest()):
+            server.artifacts.add(io.BytesIO(file.content))
+
+
+def _remember(
+    connection: Connection,
+    revision: Revision,
+    node: NodeRecord,
+    boot: BootRecord | None,
+    report: Report,
+    question: Question,
+    decision: Decision,
+    chain: tuple[str, ...],
+) -> None:
+    shown = {key: value for key, value in decision.plan.to_json().items() if key not in ("token", "nonce")}
+    why = _kept(decision.why)
+    values: dict[str, object] = {
+        "node_id": node.id,
+        "first_nonce": report.nonce,
+        "planned_at": question.now,
+        "agent_version": report.agent_version,
+        "build_id": report.build_id,
+        "plan": json.dumps(shown),
+        "why": json.dumps(why),
+        "rule": decision.rule,
+        "profile": decision.profile,
+        "expects": decision.expects.value,
+        "revision": revision.number,
+        "loader": decision.loader,
+        "loader_builds": json.dumps(chain),
+    }
+    boot_records.save_boot(connection, report.boot_id, values, question.now)
+    body_sha256 = hashlib.sha256(question.body).hexdigest()
+    plan = json.dumps({**decision.plan.to_json(), "token": ""})
+    boot_records.save_question(connection, report.boot_id, report.nonce, body_sha256, decision.plan.valid_s, plan, question.now)
+    if boot is None:
+        node_records.set_current_boot(connection, node.id, report.boot_id, node.failures)
+    if boot is None or boot.read_why()[:1] != why[:1]:
+        node_records.add_history(connection, node.id, why[0], question.now, report.boot_id)
+
+
+def _kept(why: Sequence[str]) -> list[str]:
+    """What is stored of the reasons, for pages: a folder of 2000 rules would otherwise leave megabytes with every boot."""
+    lines = [text if len(text) <= MAX_WHY_CHARS else text[:MAX_WHY_CHARS] + " …" for text in why[:MAX_WHY]]
+    more = len(why) - len(lines)
+    return [*lines, *([f"and {more} more rules; `bootpilot explain` lists all"] if more else [])]
+
+
+def _settle_before(
+    connection: Connection, node: NodeRecord, before: BootRecord | None, report: Report, now: float
+) -> NodeRecord:
+    """A node begins another boot: settle what became of the boot before. The node's record comes back with its failures."""
+    if report.last_attempt:
+        last = report.last_attempt
+        text = f"{last.stage}: {last.message}" + (f" (hint: {last.hint})" if last.hint else "")
+        earlier = boot_records.find_boot(connection, last.boot_id)
+        if earlier and earlier.node_id == node.id:
+            boot_records.fail_boot(connection, last.boot_id, text, now)
+            before = boot_records.find_boot(connection, before.id) if before else None
+        node_records.add_history(connection, node.id, f"an earlier boot failed out of reach: {text}", now)
+    if before is None:
+        return node
+    loader_records.settle(connection, node, before, report, now)
+    after = boot_records.find_boot(connection, before.id) or before
+    if not ended_badly(after, now):
+        return node
+    node_records.add_history(connection, node.id, "that boot did not end well", now, before.id)
+    return replace(node, failures=node.failures + 1)
+
+
+def _new_token(server: Server, node: NodeRecord, report: Report) -> str:
+    return make_token(server.secret_key, node.id, report.boot_id, report.nonce)
+
+
+def _to_bytes(plan: Plan) -> bytes:
+    return json.dumps(plan.to_json()).encode()

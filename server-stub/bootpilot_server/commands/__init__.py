@@ -1,0 +1,1 @@
+"""What a person types: a module of words and a module of deeds for each group."""

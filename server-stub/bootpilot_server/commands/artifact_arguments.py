@@ -1,0 +1,28 @@
+"""The words of `bootpilot artifact ...`."""
+
+from pathlib import Path
+
+from bootpilot_server.commands.arguments import Verbs, sentence, verb
+
+PRUNE = """
+kept is what the revision in force names, what plans of the last 7 days name, and what was added in the last 7 days
+"""
+
+
+def add_arguments(verbs: Verbs) -> None:
+    text = "kernels, initrds and device trees, by digest"
+    artifact = verbs.add_parser("artifact", help=text, description=sentence(text))
+    inner = artifact.add_subparsers(required=True, metavar="COMMAND")
+    add = verb(inner, "add", "artifact_commands:artifact_add", "store a file and print the lines that name it in a profile")
+    add.add_argument("file", type=Path, metavar="FILE", help="a kernel (bzImage, Image, zImage), an initrd or a device tree")
+    add.add_argument("--name", metavar="NAME", help="what people call it; the file's name if not given")
+    remove = verb(
+        inner, "rm", "artifact_commands:artifact_rm", "delete artifacts that no profile in force and no recent plan names"
+    )
+    remove.add_argument("digest", nargs="+", metavar="DIGEST", help="a digest, or 8 or more of its first characters")
+    prune = verb(
+        inner, "prune", "artifact_commands:artifact_prune", "show what nobody needs any more; with --yes, delete it", PRUNE
+    )
+    prune.add_argument("--yes", action="store_true", help="delete what would be shown")
+    listing = verb(inner, "list", "artifact_commands:artifact_list", "show what is stored")
+    listing.add_argument("--verify", action="store_true", help="read every file and compare it with its digest")

@@ -1,0 +1,47 @@
+"""`bootpilot explain NODE`: the decision that the node would get now, with the rules that lost. Changes nothing."""
+
+import time
+from dataclasses import dataclass
+
+from bootpilot_server.asking.answer import decide_for, facts_about
+from bootpilot_server.deciding.decision import Decision
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.server import Server
+from bootpilot_server.store import boot_records, loader_records, node_records
+from bootpilot_server.store.records import NodeRecord
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`revision` is 0 while none is in force."""
+
+    node: NodeRecord
+    revision: int
+    decision: Decision
+
+
+def find_by_text(server: Server, text: str) -> NodeRecord:
+    """The one node that a person means by an id, the beginning of one, a serial number or a MAC. Raises OperatorError."""
+    with server.database.reading() as connection:
+        found = node_records.search_nodes(connection, text)
+    if not found:
+        raise OperatorError(
+            f"no node is known as {text!r}",
+            "`bootpilot node list` shows all; an id, its first 4 characters or more, a serial or a MAC will do",
+        )
+    if len(found) > 1:
+        raise OperatorError(
+            f"{len(found)} nodes are known as {text}: " + ", ".join(node.id for node in found), "give more of the id"
+        )
+    return found[0]
+
+
+def explain(server: Server, node: NodeRecord) -> Explanation:
+    report = node.read_report()
+    with server.database.reading() as connection:
+        revision = server.revisions.in_force(connection)
+        boot = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+        chain = loader_records.chain_of(report, boot, None)
+        tries = loader_records.tries_of(connection, node.id)
+    decision = decide_for(server, revision, facts_about(node, report, chain, tries), time.time())
+    return Explanation(node, revision.number, decision)

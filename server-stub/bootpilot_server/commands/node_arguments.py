@@ -1,0 +1,28 @@
+"""The words of `bootpilot node ...` and `bootpilot explain`."""
+
+from bootpilot_server.commands.arguments import Verbs, sentence, verb
+
+FORGET = """
+A board that asks again after that is a new one, with a new id, and waits to be approved. So is a contradiction that is still
+there: forget it once the boards that it names have been put right.
+"""
+
+
+def add_arguments(verbs: Verbs) -> None:
+    explain = verb(verbs, "explain", "node_commands:explain_node", "tell what a node would boot now, and why")
+    explain.add_argument("node", metavar="NODE", help="a node id, its beginning, a serial number or a MAC address")
+    node = verbs.add_parser("node", help="the boards this server knows", description=sentence("the boards this server knows"))
+    inner = node.add_subparsers(required=True, metavar="COMMAND")
+    verb(inner, "list", "node_commands:node_list", "one line for each node")
+    which = "a node id, its beginning, a serial number or a MAC address"
+    show = verb(inner, "show", "node_commands:node_show", "one node with its last boot, events and history")
+    show.add_argument("node", metavar="NODE", help=which)
+    approve = verb(inner, "approve", "node_commands:node_approve", "let nodes have what rules give them")
+    approve.add_argument("node", nargs="+", metavar="NODE", help=which)
+    retry = verb(
+        inner, "retry-loader", "node_commands:node_retry_loader", "offer newer loaders again to nodes on which they failed"
+    )
+    retry.add_argument("node", nargs="+", metavar="NODE", help=which)
+    forget = verb(inner, "forget", "node_commands:node_forget", "delete nodes with their boots, logs and history", FORGET)
+    forget.add_argument("node", nargs="+", metavar="NODE", help=which)
+    forget.add_argument("--yes", action="store_true", help="do not ask")

@@ -1,0 +1,154 @@
+"""`bootpilot node ...` and `bootpilot explain`: what the server knows of boards, told to people and to programs."""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import Row
+
+from bootpilot_agent.fields import Json
+from bootpilot_server.commands.explain import explain, find_by_text
+from bootpilot_server.commands.terminal import Terminal, columns
+from bootpilot_server.deciding.boot_state import state_of
+from bootpilot_server.deciding.rendering import one_line
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.server import opened_server, read_config
+from bootpilot_server.store import boot_records, loader_records, node_records
+from bootpilot_server.store.records import BootRecord, NodeRecord
+
+MAX_LISTED = 1_000_000
+SHOWN = ("node_id", "model", "serial", "address", "state", "text", "profile", "approved", "failures", "boot_id")
+
+
+def node_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server, server.database.reading() as connection:
+        nodes = node_records.list_nodes(connection, limit=MAX_LISTED)
+        boots = boot_records.current_boots(connection)
+    now = time.time()
+    data = [node_json(node, boots.get(node.id), now) for node in nodes]
+    rows = [[str(item[key] or "-") for key in ("node_id", "model", "serial", "state", "profile")] for item in data]
+    rows = [[*row, f"{now - node.last_seen_at:.0f} s ago"] for row, node in zip(rows, nodes, strict=True)]
+    terminal.tell([*data], columns(("NODE", "MODEL", "SERIAL", "STATE", "PROFILE", "LAST SEEN"), rows))
+    return 0
+
+
+def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server:
+        node = find_by_text(server, arguments.node)
+        with server.database.reading() as connection:
+            boot = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+            events = boot_records.list_events(connection, boot.id) if boot else []
+            history = node_records.list_history(connection, node.id)
+    data = node_json(node, boot, time.time())
+    lines = [f"{key}: {one_line(str(data[key]))}" for key in SHOWN]
+    lines += ["why:", *(f"  {one_line(reason)}" for reason in (boot.read_why() if boot else []))]
+    lines += [
+        "events:",
+        *(f"  {event.source} {event.at_ms / 1000:.3f} s {event.name} {one_line(event.data)}" for event in events),
+    ]
+    lines += ["history:", *(f"  {_local_time(entry.at)} {one_line(entry.text)}" for entry in history)]
+    more: dict[str, Json] = {
+        "report": json.loads(node.report),
+        "events": _events_json(events),
+        "history": _history_json(history),
+    }
+    terminal.tell({**data, **more}, "\n".join(lines))
+    return 0
+
+
+def node_approve(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """All of the nodes or, if one cannot be approved, none."""
+    with opened_server(read_config(arguments.home), create=False) as server:
+        nodes = [find_by_text(server, text) for text in arguments.node]
+        for node in nodes:
+            if node.conflict:
+                message = f"node {node.id} stands for a contradiction: {node.conflict}"
+                raise OperatorError(message, "approve the boards that it names, or give this one an identity")
+        with server.database.writing() as connection:
+            for node in nodes:
+                node_records.approve_node(connection, node.id, time.time())
+    terminal.tell({"approved": [node.id for node in nodes]}, "\n".join(f"approved {node.id}" for node in nodes))
+    return 0
+
+
+def node_forget(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """All of the nodes or, if one is not known or the person says no, none."""
+    with opened_server(read_config(arguments.home), create=False) as server:
+        found = {node.id: node for node in (find_by_text(server, text) for text in arguments.node)}
+        told = [f"{node.id}  {one_line(node.model)}  {one_line(node.serial)}".rstrip() for node in found.values()]
+        if not arguments.yes and not terminal.confirm("\n".join(told), "forget this, with boots, logs and history?"):
+            return 1
+        with server.database.writing() as connection:
+            for node_id in found:
+                node_records.forget_node(connection, node_id)
+    terminal.tell({"forgotten": [*found]}, "\n".join(f"forgot {line}" for line in told))
+    return 0
+
+
+def node_retry_loader(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """All of the nodes or, if one is not known, none."""
+    with opened_server(read_config(arguments.home), create=False) as server:
+        nodes = [find_by_text(server, text) for text in arguments.node]
+        with server.database.writing() as connection:
+            for node in nodes:
+                loader_records.forget_tries(connection, node.id, time.time())
+    told = "\n".join(f"newer loaders may be tried again on {node.id}" for node in nodes)
+    terminal.tell({"cleared": [node.id for node in nodes]}, told)
+    return 0
+
+
+def explain_node(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server:
+        told = explain(server, find_by_text(server, arguments.node))
+    plan = told.decision.plan.to_json()
+    shown: dict[str, Json] = {key: value for key, value in plan.items() if key not in ("token", "nonce", "boot_id")}
+    data: dict[str, Json] = {
+        "node_id": told.node.id,
+        "revision": told.revision,
+        "rule": told.decision.rule,
+        "profile": told.decision.profile,
+        "action": told.decision.plan.action,
+        "why": list(told.decision.why),
+        "plan": shown,
+    }
+    head = f"node {told.node.id} would get: {told.decision.plan.action} (revision {told.revision or 'none'})"
+    terminal.tell(data, "\n".join([head, *(f"  {one_line(reason)}" for reason in told.decision.why)]))
+    return 0
+
+
+def node_json(node: NodeRecord, boot: BootRecord | None, now: float) -> dict[str, Json]:
+    """One node for programs: the same words as on the status page."""
+    state = state_of(boot, now) if boot else None
+    return {
+        "node_id": node.id,
+        "model": node.model,
+        "serial": node.serial,
+        "state": state.kind.value if state else "new",
+        "text": state.text if state else "",
+        "percent": state.percent if state else 0,
+        "profile": boot.profile if boot else "",
+        "why": [*boot.read_why()] if boot else [],
+        "approved": node.approved_at is not None,
+        "simulated": node.simulated,
+        "conflict": node.conflict,
+        "failures": node.failures + (1 if state and state.is_failure else 0),
+        "boot_id": node.current_boot,
+        "address": node.address,
+        "last_seen_at": node.last_seen_at,
+    }
+
+
+def _events_json(events: Sequence[Row[tuple[object, ...]]]) -> list[Json]:
+    return [
+        {"source": event.source, "seq": event.seq, "name": event.name, "at_ms": event.at_ms, "data": json.loads(event.data)}
+        for event in events
+    ]
+
+
+def _history_json(history: Sequence[Row[tuple[object, ...]]]) -> list[Json]:
+    return [{"at": entry.at, "boot_id": entry.boot_id, "text": entry.text} for entry in history]
+
+
+def _local_time(unix_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))

@@ -1,0 +1,58 @@
+"""`bootpilot serve`: opens everything once to find what is wrong, then listens, says where, and serves until told to stop."""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+
+from flask import Flask
+
+from bootpilot_server.commands.terminal import Terminal
+from bootpilot_server.config import Config, read_mirrors
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.server import open_server, read_config
+from bootpilot_server.serving.gunicorn_worker import BROKEN_REQUESTS
+from bootpilot_server.serving.serving import Listen, Workers, open_default_listener, open_listener, run, url_of, write_port_file
+from bootpilot_server.serving.tls_certificate import ServerCertificate
+from bootpilot_server.web.app import create_app
+
+# Of a worker's threads, this part may be busy with downloads: a report always finds a free one.
+DOWNLOAD_SHARE = 0.75
+
+
+def serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Returns when the server was told to stop. Raises OperatorError."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    config = _config(arguments)
+    open_server(config, create=True).database.close()
+    certificate = _certificate(arguments)
+    listener = open_listener(Listen.from_text(arguments.listen)) if arguments.listen else open_default_listener()
+    bound, port = listener.getsockname()[:2]
+    workers = Workers(arguments.workers, arguments.threads)
+
+    def make_app() -> Flask:
+        downloads = max(1, int(workers.threads * DOWNLOAD_SHARE))
+        return create_app(open_server(config, create=False, downloads=downloads), BROKEN_REQUESTS)
+
+    def ready() -> None:
+        url = url_of(bound, port, "https" if certificate else "http")
+        if arguments.port_file:
+            write_port_file(arguments.port_file, port)
+        text = f"boot server and status page: {url}/\nits folder: {config.home}"
+        text += "\nsimulated boards are welcome" if config.allow_simulated else ""
+        terminal.tell({"url": url, "port": port, "home": str(config.home)}, text)
+
+    run(make_app, listener, workers, ready, certificate)
+    return 0
+
+
+def _certificate(arguments: argparse.Namespace) -> ServerCertificate | None:
+    if bool(arguments.certificate) != bool(arguments.key):
+        raise OperatorError("--certificate and --key go together", "with both, the server speaks HTTPS and nothing else")
+    return ServerCertificate(arguments.certificate, arguments.key) if arguments.certificate else None
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    config = read_config(arguments.home)
+    mirrors = read_mirrors(arguments.mirror) if arguments.mirror else config.mirrors
+    return replace(config, allow_simulated=config.allow_simulated or arguments.allow_simulated, mirrors=mirrors)

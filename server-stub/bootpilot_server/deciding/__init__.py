@@ -1,0 +1,1 @@
+"""The pure core: nouns, selection, identity, decisions. Imports nothing that does I/O."""

@@ -1,0 +1,150 @@
+"""What a boot amounts to at a given moment: computed when somebody looks, from what was heard and the plan's deadlines. No I/O.
+
+So a deadline needs no timer to fire, and a server that was down over a deadline tells the same as one that was not.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from bootpilot_agent.events import Event, EventName, Source
+from bootpilot_agent.fields import Fields, Json
+from bootpilot_server.store.records import BootRecord
+
+
+class StateKind(StrEnum):
+    """One word for a list."""
+
+    WAITING = "waiting"
+    SILENT = "silent"
+    PLANNED = "planned"
+    FETCHING = "fetching"
+    LOADED = "loaded"
+    HANDOVER = "handover"
+    LOADER_UP = "loader-up"
+    PAYLOAD_UP = "payload-up"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    FAILED = "failed"
+    PAYLOAD_SILENT = "payload silent"
+    BOARD_SILENT = "board silent"
+
+
+# A waiting board spreads its questions by chance and repeats those that are lost, so only several in a row tell something.
+MISSED_QUESTIONS = 3
+GRACE_S = 60
+
+FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.BOARD_SILENT})
+
+
+@dataclass(frozen=True)
+class BootState:
+    """The state, a sentence about it, and while fetching how much is there."""
+
+    kind: StateKind
+    text: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+    @property
+    def is_failure(self) -> bool:
+        return self.kind in FAILURES
+
+    @property
+    def percent(self) -> int:
+        return min(100, self.done_bytes * 100 // self.total_bytes) if self.total_bytes else 0
+
+
+def state_of(boot: BootRecord, now: float) -> BootState:
+    """`now` in Unix seconds by the server's clock, on which the deadlines run too."""
+    if boot.done_at is not None:
+        return BootState(StateKind.INSTALLED, f"install {boot.install_id} is done")
+    if boot.failed_at is not None:
+        return BootState(StateKind.FAILED, boot.failure)
+    if boot.alive_at is not None:
+        return _after_jump(boot)
+    plan = Fields(boot.read_plan())
+    if plan.has("wait"):
+        return _waiting(boot, plan.child("wait"), now)
+    silence_s = plan.number("payload_up_deadline_s")
+    if boot.handover_at is not None:
+        return _handed_over(boot, silence_s, now)
+    if boot.must_report and now > boot.planned_at + plan.number("fetch_deadline_s") + silence_s:
+        return BootState(StateKind.BOARD_SILENT, f"no sign of life since {boot.event or 'the plan'}, and its time is over")
+    return _before_jump(boot, plan)
+
+
+def ended_badly(boot: BootRecord, now: float) -> bool:
+    """Whether a boot counts as failed now that its node has started another one."""
+    state = state_of(boot, now)
+    # Handed over and back again before the deadline: the payload died, or it would not ask the server anew.
+    returned = state.kind is StateKind.HANDOVER and boot.must_report
+    return state.is_failure or returned
+
+
+def rank_of(event: Event) -> int:
+    """Orders the events of one boot: whatever a payload says comes after all that the agent said."""
+    return (0 if event.source is Source.AGENT else 1) << 32 | event.seq
+
+
+def describe_failure(data: dict[str, Json]) -> str:
+    """The text of a `failed` event: stage, message and hint as far as they are there, in characters that can be stored."""
+    stage, message, hint = (_storable(str(data.get(key) or "")[:1000]) for key in ("stage", "message", "hint"))
+    text = ": ".join(part for part in (stage, message) if part) or "no reason given"
+    return text + (f" (hint: {hint})" if hint else "")
+
+
+def _storable(text: str) -> str:
+    """JSON can spell half a character (a lone surrogate). News of a failure counts more than its spelling."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _waiting(boot: BootRecord, wait: Fields, now: float) -> BootState:
+    """A board that was told to wait and does not ask again was switched off or cut off. No boot has failed by that."""
+    text = f"{wait.text('reason')}: {wait.text('text')}"
+    retry_s = wait.number("retry_after_s")
+    if now <= boot.planned_at + MISSED_QUESTIONS * retry_s + GRACE_S:
+        return BootState(StateKind.WAITING, text)
+    since = datetime.fromtimestamp(boot.planned_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return BootState(StateKind.SILENT, f"has not asked since {since}, and was to ask again after {retry_s} s ({text})")
+
+
+def _after_jump(boot: BootRecord) -> BootState:
+    if boot.loader:
+        return BootState(StateKind.LOADER_UP, f"{boot.profile} (build {boot.loader}) took over and began a boot of its own")
+    if boot.event == EventName.INSTALLED:
+        return BootState(StateKind.INSTALLED, "the installer says it is done")
+    if boot.event == EventName.INSTALLING:
+        return BootState(StateKind.INSTALLING, f"installing with {boot.profile}")
+    return BootState(StateKind.PAYLOAD_UP, f"{boot.profile} is up")
+
+
+def _handed_over(boot: BootRecord, silence_s: int, now: float) -> BootState:
+    if not boot.must_report or boot.handover_at is None:
+        return BootState(StateKind.HANDOVER, f"handed over to {boot.profile}, which need not report")
+    if now > boot.handover_at + silence_s:
+        return BootState(
+            StateKind.PAYLOAD_SILENT, f"{boot.profile} was started and has said nothing for more than {silence_s} s"
+        )
+    return BootState(StateKind.HANDOVER, f"waiting for {boot.profile} to report")
+
+
+def _before_jump(boot: BootRecord, plan: Fields) -> BootState:
+    total = _payload_bytes(plan)
+    if boot.event == EventName.FETCHING:
+        done = json.loads(boot.event_data).get("bytes")
+        done_bytes = done if isinstance(done, int) and not isinstance(done, bool) and done >= 0 else 0
+        return BootState(StateKind.FETCHING, f"fetching {boot.profile}", done_bytes, total)
+    if boot.event in (EventName.FETCHED, EventName.LOADED):
+        return BootState(StateKind.LOADED, f"{boot.profile} is in memory", total, total)
+    return BootState(StateKind.PLANNED, f"was told to boot {boot.profile}", 0, total)
+
+
+def _payload_bytes(plan: Fields) -> int:
+    boot = plan.child("boot")
+    dtb = boot.child("dtb")
+    pieces = [boot.child("kernel"), *boot.children("initrds"), *boot.children("files")]
+    pieces += [dtb.child("artifact")] if dtb.has("artifact") else []
+    pieces += dtb.children("overlays") if dtb.has("overlays") else []
+    return sum(piece.number("size") for piece in pieces)

@@ -1,0 +1,120 @@
+"""The nouns of deciding: what is known about a node, what is at hand, and what a decision is. No I/O here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bootpilot_agent.evidence import Grade
+from bootpilot_agent.plan import Plan, Report
+from bootpilot_server.deciding.recipes import Expects
+from bootpilot_server.deciding.rendering import RenderedFile
+
+
+class WaitReason(StrEnum):
+    """The closed set of words that a `wait` may carry."""
+
+    NOT_APPROVED = "not-approved"
+    ON_HOLD = "on-hold"
+    CONFLICT = "conflict"
+    NO_USABLE_PLAN = "no-usable-plan"
+    NO_SLOT = "no-slot"
+    RENDER_ERROR = "render-error"
+    RULE_TIE = "rule-tie"
+    CAPABILITY = "capability"
+
+
+# How often in a row a newer loader may fail on a node.
+MAX_FAILURES = 3
+# Boots in a row that were told to start it without a word of it: where events get lost, failures are not seen.
+MAX_OFFERS = 3 * MAX_FAILURES
+
+
+@dataclass(frozen=True)
+class LoaderTries:
+    """What became of one loader on one node so far: failures and offers in a row, and the last failure in words."""
+
+    failures: int = 0
+    offers: int = 0
+    last_failure: str = ""
+
+    @property
+    def objection(self) -> str:
+        """Why it is not to be tried again, "" if it is."""
+        if self.failures >= MAX_FAILURES:
+            return f"it failed {self.failures} times in a row on this board, at last: {self.last_failure}"
+        if self.offers >= MAX_OFFERS:
+            return f"{self.offers} boots in a row were told to start it and none of them was heard of again"
+        return ""
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """One node at the moment it asks. `known_by` is the best grade of its evidence, `conflict` what contradicts, or "".
+
+    `loader_builds` are the loaders since power-on, as far as report and server know, the one that asks last; `loader_tries`
+    what became of newer loaders on this node, by their build.
+    """
+
+    node_id: str
+    report: Report
+    approved: bool = False
+    known_by: Grade = Grade.NONE
+    conflict: str = ""
+    loader_builds: tuple[str, ...] = ()
+    loader_tries: Mapping[str, LoaderTries] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """What the server holds under a digest. `kernel_arch` and `role` are what its own header says, "" if nothing."""
+
+    size_bytes: int
+    kernel_arch: str = ""
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The artifacts at hand, and the mirrors that have them too."""
+
+    stored: Mapping[str, StoredArtifact]
+    mirrors: tuple[str, ...] = ()
+
+    def urls(self, sha256: str) -> tuple[str, ...]:
+        """Mirrors first: they are nearer. The server itself is always the last resort."""
+        return (*(mirror + artifact_path(sha256) for mirror in self.mirrors), artifact_path(sha256))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A plan without its token, the reasons in the order in which they were found, and the files it needs stored first.
+
+    `lacks` says what the first rule's profile needs and this board, with this loader, cannot do.
+    """
+
+    plan: Plan
+    why: tuple[str, ...]
+    rule: str = ""
+    profile: str = ""
+    expects: Expects = Expects.NONE
+    files: tuple[RenderedFile, ...] = ()
+    decided_at_s: float = 0.0
+    lacks: str = ""
+
+    @property
+    def loader(self) -> str:
+        """The build of the loader that the plan starts, "" for any other plan."""
+        return self.plan.boot.loader if self.plan.boot else ""
+
+
+class RefusedError(Exception):
+    """A node cannot have a plan; it waits instead."""
+
+    def __init__(self, reason: WaitReason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+def artifact_path(sha256: str) -> str:
+    return f"/artifacts/sha256/{sha256}"

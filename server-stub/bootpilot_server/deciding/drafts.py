@@ -1,0 +1,88 @@
+"""Plans but for their token: a profile made concrete for one node, or a wait. No I/O here."""
+
+import hashlib
+from collections.abc import Iterable
+
+from bootpilot_agent.plan import Action, Artifact, BootPayload, DtbPolicy, PayloadFile, Plan, Wait, Watchdog
+from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedError, WaitReason, artifact_path
+from bootpilot_server.deciding.recipes import ArtifactRef, Profile
+from bootpilot_server.deciding.rendering import RenderedFile
+
+# How soon asking again can help: a person approves at a keyboard, repairs a folder within minutes, rewrites a card in days.
+RETRY_AFTER_S = {
+    WaitReason.NOT_APPROVED: 20,
+    WaitReason.ON_HOLD: 60,
+    WaitReason.CONFLICT: 60,
+    WaitReason.NO_USABLE_PLAN: 30,
+    WaitReason.NO_SLOT: 30,
+    WaitReason.RENDER_ERROR: 60,
+    WaitReason.RULE_TIE: 60,
+    WaitReason.CAPABILITY: 300,
+}
+# PCs have ACPI; there is no device tree that their payload could get or miss.
+WITHOUT_DEVICE_TREE = frozenset({"amd64"})
+
+
+def required_features(profile: Profile, arch: str) -> tuple[str, ...]:
+    """What the agent must be able to do; it refuses a plan whose `requires` it does not know."""
+    tree = () if arch in WITHOUT_DEVICE_TREE and profile.dtb_policy is DtbPolicy.RUNNING else (f"dtb:{profile.dtb_policy}",)
+    return tuple(dict.fromkeys((Action.BOOT.value, *tree, *profile.requires)))
+
+
+def draft_boot(
+    node: NodeFacts, profile: Profile, files: Iterable[RenderedFile], artifacts: Catalogue, *, loader: str = ""
+) -> Plan:
+    """`loader` is the build id if this profile is a newer loader."""
+
+    def artifact(ref: ArtifactRef) -> Artifact:
+        return Artifact(artifacts.urls(ref.sha256), artifacts.stored[ref.sha256].size_bytes, ref.sha256, ref.unpacked_bytes)
+
+    return Plan(
+        node_id=node.node_id,
+        boot_id=node.report.boot_id,
+        token="",
+        nonce=node.report.nonce,
+        action=Action.BOOT,
+        writes_disk=profile.writes_disk,
+        requires=required_features(profile, node.report.arch),
+        valid_s=profile.valid_s,
+        fetch_deadline_s=profile.fetch_deadline_s,
+        payload_up_deadline_s=profile.payload_up_deadline_s,
+        watchdog=profile.watchdog,
+        install_id=None,
+        boot=BootPayload(
+            profile=profile.name,
+            kernel=artifact(profile.kernel),
+            initrds=tuple(artifact(ref) for ref in profile.initrds),
+            dtb_policy=profile.dtb_policy,
+            dtb=artifact(profile.dtb) if profile.dtb else None,
+            command_line=profile.command_line,
+            files=tuple(_payload_file(file) for file in files),
+            loader=loader,
+            dtb_overlays=tuple(artifact(ref) for ref in profile.dtb_overlays),
+        ),
+    )
+
+
+def _payload_file(file: RenderedFile) -> PayloadFile:
+    """Made for one node at this moment, so it has one address: the server itself."""
+    sha256 = hashlib.sha256(file.content).hexdigest()
+    return PayloadFile(file.path, Artifact((artifact_path(sha256),), len(file.content), sha256), file.mode)
+
+
+def draft_wait(node: NodeFacts, refusal: RefusedError) -> Plan:
+    return Plan(
+        node_id=node.node_id,
+        boot_id=node.report.boot_id,
+        token="",
+        nonce=node.report.nonce,
+        action=Action.WAIT,
+        writes_disk=False,
+        requires=(),
+        valid_s=Profile.valid_s,
+        fetch_deadline_s=Profile.fetch_deadline_s,
+        payload_up_deadline_s=Profile.payload_up_deadline_s,
+        watchdog=Watchdog.STOP,
+        install_id=None,
+        wait=Wait(refusal.reason, RETRY_AFTER_S[refusal.reason], refusal.text[:1000]),
+    )

@@ -1,0 +1,1 @@
+"""gunicorn, sockets, certificates: how the application is run."""

@@ -1,0 +1,101 @@
+"""`bootpilot check DIR` and `bootpilot apply DIR`: a folder, everything that is wrong with it, and the next revision."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootpilot_server.artifacts.artifact_store import ArtifactStore
+from bootpilot_server.deciding.decision import StoredArtifact
+from bootpilot_server.deciding.recipes import ArtifactRef, Profile, Revision
+from bootpilot_server.server import Server
+from bootpilot_server.site_folder.findings import Finding
+from bootpilot_server.site_folder.folder import read_folder
+from bootpilot_server.site_folder.revision import read_revision
+from bootpilot_server.site_folder.toml_lines import key_lines, line_of
+from bootpilot_server.store import revision_records
+
+TREE_ROLES: dict[tuple[str | int, ...], str] = {("dtb",): "dtb", ("dtb", "overlay"): "overlay"}
+TREE_NAMES = {"dtb": "a device tree", "overlay": "a device tree overlay"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A folder as it was read, with what was found. `is_usable` if nothing but warnings was."""
+
+    texts: Mapping[str, str]
+    revision: Revision
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_usable(self) -> bool:
+        return all(finding.warning for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Applied(Checked):
+    """The number of the revision in force afterwards, and whether this folder made it."""
+
+    number: int
+    is_new: bool
+
+
+def check_folder(root: Path, store: ArtifactStore) -> Checked:
+    """Raises OperatorError if there is no such folder."""
+    texts, unreadable = read_folder(root)
+    revision, findings = read_revision(texts)
+    payloads = revision.payloads()
+    stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
+    absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]
+    return Checked(texts, revision, tuple(sorted({*unreadable, *findings, *absent})))
+
+
+def apply_folder(root: Path, server: Server) -> Applied:
+    """Make the folder the next revision, if nothing is wrong with it. Raises OperatorError if there is no such folder."""
+    checked = check_folder(root, server.artifacts)
+    with server.database.writing() as connection:
+        if not checked.is_usable:
+            return Applied(**vars(checked), number=revision_records.current_number(connection), is_new=False)
+        number, is_new = revision_records.add_revision(connection, checked.texts, time.time())
+    return Applied(**vars(checked), number=number, is_new=is_new)
+
+
+def _artifact_findings(
+    path: str, profile: Profile, stored: Mapping[str, StoredArtifact], texts: Mapping[str, str]
+) -> list[Finding]:
+    """Artifacts that are not there, have another size than the profile says, or are kernels for another machine."""
+    lines = key_lines(texts[path])
+    findings = []
+    for place, ref in _places(profile):
+        if ref.sha256 and (fault := _fault(profile, place, ref, stored.get(ref.sha256))):
+            reason, warning = fault
+            findings.append(Finding(path, line_of(lines, (*place, "sha256")), reason, warning))
+    return findings
+
+
+def _fault(
+    profile: Profile, place: tuple[str | int, ...], ref: ArtifactRef, found: StoredArtifact | None
+) -> tuple[str, bool] | None:
+    name = ref.name or ref.sha256[:12]
+    if found is None:
+        return f"artifact {name} is not on this server; `bootpilot artifact add FILE` puts it there", False
+    if ref.size_bytes and ref.size_bytes != found.size_bytes:
+        return f"artifact {name} has {found.size_bytes} bytes here, the profile says {ref.size_bytes}", False
+    if found.size_bytes == 0:
+        return f"artifact {name} is empty", False
+    if place == ("kernel",) and profile.arch and found.kernel_arch not in ("", profile.arch):
+        return f"artifact {name} is a kernel for {found.kernel_arch}, the profile is for {profile.arch}", False
+    wanted = TREE_ROLES.get(place[:2])
+    if wanted and found.role != wanted:
+        return f"artifact {name} is not {TREE_NAMES[wanted]} as dtc writes it, whole and unpacked", False
+    if place == ("kernel",) and not found.kernel_arch:
+        return f"artifact {name} does not look like a kernel that kexec takes (bzImage, Image or zImage)", True
+    return None
+
+
+def _places(profile: Profile) -> list[tuple[tuple[str | int, ...], ArtifactRef]]:
+    """Every artifact that the profile mentions, with its place in the file."""
+    places: list[tuple[tuple[str | int, ...], ArtifactRef]] = [(("kernel",), profile.kernel)]
+    places += [(("initrd", index), ref) for index, ref in enumerate(profile.initrds)]
+    places += [(("dtb",), profile.dtb)] if profile.dtb else []
+    return places + [(("dtb", "overlay", index), ref) for index, ref in enumerate(profile.dtb_overlays)]

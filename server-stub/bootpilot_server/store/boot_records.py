@@ -1,0 +1,178 @@
+"""Boots, their questions, events, logs and recordings in the database, inside the transaction of the given connection."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Row, RowMapping, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from bootpilot_agent.events import Event, EventName, Source
+from bootpilot_server.deciding.boot_state import describe_failure, rank_of
+from bootpilot_server.deciding.recipes import Expects
+from bootpilot_server.store.records import BootRecord
+from bootpilot_server.store.schema import boots, events, log_chunks, nodes, questions, recordings
+
+# A waiting board asks for ever under one boot_id; only its last questions can still be asked again.
+MAX_QUESTIONS = 16
+MAX_BOOTS = 50
+MAX_EVENTS = 4096
+
+
+def find_boot(connection: Connection, boot_id: str) -> BootRecord | None:
+    row = connection.execute(select(boots).where(boots.c.id == boot_id)).mappings().one_or_none()
+    return _record(row) if row else None
+
+
+def find_boots(connection: Connection, boot_ids: Sequence[str]) -> dict[str, BootRecord]:
+    return {row["id"]: _record(row) for row in connection.execute(select(boots).where(boots.c.id.in_(boot_ids))).mappings()}
+
+
+def current_boots(connection: Connection) -> dict[str, BootRecord]:
+    """The current boot of every node, by the node's id."""
+    query = select(boots).join(nodes, nodes.c.current_boot == boots.c.id)
+    return {row["node_id"]: _record(row) for row in connection.execute(query).mappings()}
+
+
+def list_boots(connection: Connection, node_id: str, limit: int = 20) -> list[BootRecord]:
+    """Newest first."""
+    query = select(boots).where(boots.c.node_id == node_id).order_by(boots.c.started_at.desc(), boots.c.id).limit(limit)
+    return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def save_boot(connection: Connection, boot_id: str, values: dict[str, object], now: float) -> None:
+    """Make the boot or give it its next plan; old boots of the node go."""
+    fresh = {"id": boot_id, "started_at": now, **values}
+    again = {key: value for key, value in values.items() if key != "first_nonce"}
+    connection.execute(insert(boots).values(fresh).on_conflict_do_update(index_elements=["id"], set_=again))
+    own = boots.c.node_id == values["node_id"]
+    kept = select(boots.c.id).where(own).order_by(boots.c.started_at.desc(), boots.c.id).limit(MAX_BOOTS)
+    connection.execute(boots.delete().where(own, boots.c.id.not_in(kept), boots.c.id != boot_id))
+
+
+def find_question(connection: Connection, boot_id: str, nonce: str) -> Row[tuple[object, ...]] | None:
+    """The row has body_sha256, asked_at, valid_s and plan."""
+    return connection.execute(select(questions).where(questions.c.boot_id == boot_id, questions.c.nonce == nonce)).one_or_none()
+
+
+def save_question(
+    connection: Connection, boot_id: str, nonce: str, body_sha256: str, valid_s: int, plan: str, now: float
+) -> None:
+    values = {"boot_id": boot_id, "nonce": nonce, "body_sha256": body_sha256, "asked_at": now, "valid_s": valid_s, "plan": plan}
+    connection.execute(questions.insert().values(values))
+    own = questions.c.boot_id == boot_id
+    kept = select(questions.c.nonce).where(own).order_by(questions.c.asked_at.desc()).limit(MAX_QUESTIONS)
+    connection.execute(questions.delete().where(own, questions.c.nonce.not_in(kept), questions.c.nonce != nonce))
+
+
+def add_events(connection: Connection, boot: BootRecord, new: Sequence[Event], now: float) -> int:
+    """Store the events that are not there yet, in whatever order they come, and move the boot on. Returns how many were new."""
+    stored = 0
+    room = (
+        MAX_EVENTS
+        - connection.execute(select(func.count()).select_from(events).where(events.c.boot_id == boot.id)).scalar_one()
+    )
+    for event in new[: max(0, room)]:
+        values = {
+            "boot_id": boot.id,
+            "source": event.source.value,
+            "seq": event.seq,
+            "name": event.name.value,
+            "at_ms": event.at_ms,
+        }
+        row = {**values, "data": json.dumps(event.data), "received_at": now}
+        if connection.execute(insert(events).values(row).on_conflict_do_nothing()).rowcount:
+            stored += 1
+            _move_on(connection, boot.id, event, now)
+    return stored
+
+
+def _move_on(connection: Connection, boot_id: str, event: Event, now: float) -> None:
+    def set_if(condition: object, **values: object) -> None:
+        connection.execute(update(boots).where(boots.c.id == boot_id, condition).values(**values))  # type: ignore[arg-type]
+
+    rank = rank_of(event)
+    set_if(boots.c.event_rank < rank, event_rank=rank, event=event.name.value, event_data=json.dumps(event.data))
+    if event.name is EventName.HANDOVER:
+        set_if(boots.c.handover_at.is_(None), handover_at=now)
+    if event.name is EventName.FAILED:
+        set_if(boots.c.failed_at.is_(None), failed_at=now, failure=describe_failure(event.data))
+    elif event.source is not Source.AGENT or event.name is EventName.PAYLOAD_UP:
+        set_if(boots.c.alive_at.is_(None), alive_at=now)
+
+
+def mark_alive(connection: Connection, boot_id: str, now: float) -> None:
+    """What the boot started was heard of."""
+    connection.execute(update(boots).where(boots.c.id == boot_id, boots.c.alive_at.is_(None)).values(alive_at=now))
+
+
+def fail_boot(connection: Connection, boot_id: str, failure: str, now: float) -> bool:
+    """False if it had failed already; the first reason stays."""
+    change = update(boots).where(boots.c.id == boot_id, boots.c.failed_at.is_(None)).values(failed_at=now, failure=failure)
+    return bool(connection.execute(change).rowcount)
+
+
+def finish_boot(connection: Connection, boot_id: str, install_id: str, now: float) -> bool:
+    """False if it was done already; the first install id stays."""
+    change = update(boots).where(boots.c.id == boot_id, boots.c.done_at.is_(None)).values(done_at=now, install_id=install_id)
+    return bool(connection.execute(change).rowcount)
+
+
+def list_events(connection: Connection, boot_id: str) -> Sequence[Row[tuple[object, ...]]]:
+    """In the order of the boot: the agent's first, then whoever came after the jump."""
+    query = (
+        select(events)
+        .where(events.c.boot_id == boot_id)
+        .order_by(events.c.source != Source.AGENT.value, events.c.source, events.c.seq)
+    )
+    return connection.execute(query).all()
+
+
+def log_bytes(connection: Connection, boot_id: str, source: str) -> int:
+    """How much of this log was received: the offset at which it goes on."""
+    end = func.max(log_chunks.c.offset + func.length(log_chunks.c.data))
+    return (
+        connection.execute(select(end).where(log_chunks.c.boot_id == boot_id, log_chunks.c.source == source)).scalar_one() or 0
+    )
+
+
+def add_log(connection: Connection, boot_id: str, source: str, offset: int, data: bytes) -> None:
+    connection.execute(log_chunks.insert().values(boot_id=boot_id, source=source, offset=offset, data=data))
+
+
+def read_log(connection: Connection, boot_id: str, source: str) -> bytes:
+    query = select(log_chunks.c.data).where(log_chunks.c.boot_id == boot_id, log_chunks.c.source == source)
+    return b"".join(connection.execute(query.order_by(log_chunks.c.offset)).scalars())
+
+
+def read_log_tail(connection: Connection, boot_id: str, source: str, most_bytes: int) -> bytes:
+    """The end of a log, without reading the rest of it. Sixteen pieces hold as much as any page shows."""
+    query = select(func.substr(log_chunks.c.data, -most_bytes)).where(
+        log_chunks.c.boot_id == boot_id, log_chunks.c.source == source
+    )
+    ends: list[bytes] = list(connection.execute(query.order_by(log_chunks.c.offset.desc()).limit(16)).scalars())
+    return b"".join(reversed(ends))[-most_bytes:]
+
+
+def list_logs(connection: Connection, boot_id: str) -> list[str]:
+    """The sources that sent a log."""
+    query = select(log_chunks.c.source).where(log_chunks.c.boot_id == boot_id).distinct().order_by(log_chunks.c.source)
+    return list(connection.execute(query).scalars())
+
+
+def save_recording(connection: Connection, boot_id: str, data: bytes, now: float) -> None:
+    values = {"data": data, "received_at": now}
+    fresh = insert(recordings).values({"boot_id": boot_id, **values})
+    connection.execute(fresh.on_conflict_do_update(index_elements=["boot_id"], set_=values))
+
+
+def has_recording(connection: Connection, boot_id: str) -> bool:
+    return connection.execute(select(recordings.c.boot_id).where(recordings.c.boot_id == boot_id)).one_or_none() is not None
+
+
+def read_recording(connection: Connection, boot_id: str) -> bytes | None:
+    return connection.execute(select(recordings.c.data).where(recordings.c.boot_id == boot_id)).scalar_one_or_none()
+
+
+def _record(row: RowMapping) -> BootRecord:
+    values = dict(row)
+    return BootRecord(**{**values, "expects": Expects(values["expects"])})

@@ -1,0 +1,85 @@
+"""Rows of the database as types. No I/O here."""
+
+import json
+from dataclasses import dataclass
+
+from bootpilot_agent.fields import Json
+from bootpilot_agent.plan import Report
+from bootpilot_server.deciding.recipes import Expects
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """One node. `report` is its last report without the nonce; `conflict` is "" except for records of a contradiction."""
+
+    id: str
+    created_at: float
+    last_seen_at: float
+    simulated: bool
+    conflict: str
+    approved_at: float | None
+    address: str
+    report: str
+    model: str
+    serial: str
+    current_boot: str | None
+    failures: int
+
+    def read_report(self) -> Report:
+        """The last report again; its nonce is gone, so zeros stand in for it."""
+        text = json.dumps({**json.loads(self.report), "nonce": "0" * 64}).encode()
+        # Spaces and escapes have made it longer than it was on the wire, where its size was checked.
+        return Report.from_json(text, len(text))
+
+
+@dataclass(frozen=True)
+class BootRecord:
+    """One boot: its last decision and what its events amount to so far. `loader` is the build that its plan starts, or ""."""
+
+    id: str
+    node_id: str
+    first_nonce: str
+    started_at: float
+    planned_at: float
+    agent_version: str
+    build_id: str
+    plan: str
+    why: str
+    rule: str
+    profile: str
+    expects: Expects
+    revision: int
+    event_rank: int
+    event: str
+    event_data: str
+    handover_at: float | None
+    alive_at: float | None
+    failed_at: float | None
+    failure: str
+    done_at: float | None
+    install_id: str | None
+    loader: str = ""
+    loader_builds: str = "[]"
+
+    @property
+    def must_report(self) -> bool:
+        """Whether silence after the jump is a failure."""
+        return self.expects is not Expects.NONE or self.loader != ""
+
+    def read_loader_builds(self) -> tuple[str, ...]:
+        """The loaders since power-on, oldest first; () for a boot from before the server kept them."""
+        return tuple(json.loads(self.loader_builds))
+
+    def read_plan(self) -> dict[str, Json]:
+        """The plan as JSON, without token and nonce."""
+        plan: dict[str, Json] = json.loads(self.plan)
+        return plan
+
+    def read_why(self) -> list[str]:
+        why: list[str] = json.loads(self.why)
+        return why
+
+
+def report_text(report: Report) -> str:
+    """A report for the database and for pages: without its nonce."""
+    return json.dumps({key: value for key, value in report.to_json().items() if key != "nonce"})

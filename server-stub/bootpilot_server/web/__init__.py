@@ -1,0 +1,1 @@
+"""The Flask application: the wire, the artifacts, the pages."""

@@ -1,0 +1,175 @@
+"""The pages for people: which boards there are, what each is doing, and why. Reads only; needs no script in the browser."""
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from flask import Blueprint, Response, render_template, request
+from sqlalchemy import Connection
+
+from bootpilot_agent.fields import Json
+from bootpilot_server.deciding.boot_state import BootState, state_of
+from bootpilot_server.deciding.rendering import one_line
+from bootpilot_server.errors import ProblemError
+from bootpilot_server.store import boot_records, loader_records, node_records, revision_records
+from bootpilot_server.store.records import BootRecord, NodeRecord
+from bootpilot_server.store.refusals import list_refusals
+from bootpilot_server.web.current import current_server
+
+Found = TypeVar("Found")
+
+status = Blueprint("status", __name__)
+
+PAGE_NODES = 100
+LOG_TAIL_BYTES = 16 << 10
+MAX_SHOWN = 600
+# Nothing is loaded but our own style sheet, nothing runs, nobody frames it: what a board says cannot do anything here.
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+@status.get("/")
+def index() -> Response:
+    now = time.time()
+    with current_server().database.reading() as connection:
+        total = node_records.count_nodes(connection)
+        pages = max(1, -(-total // PAGE_NODES))
+        page = min(max(1, request.args.get("page", 1, type=int)), pages)
+        nodes = node_records.list_nodes(connection, limit=PAGE_NODES, offset=(page - 1) * PAGE_NODES)
+        boots = boot_records.find_boots(connection, [node.current_boot for node in nodes if node.current_boot])
+        revision = revision_records.current_number(connection)
+    rows = [_row(node, boots.get(node.current_boot or ""), now) for node in nodes]
+    refusals = list_refusals(current_server().database)
+    return _page("index.html", rows=rows, total=total, page=page, pages=pages, revision=revision, refusals=refusals, now=now)
+
+
+@status.get("/nodes/<node_id>")
+def node(node_id: str) -> Response:
+    now = time.time()
+    with current_server().database.reading() as connection:
+        record = node_records.find_node(connection, node_id)
+        if record is None:
+            raise ProblemError(404, "there is no such node")
+        evidence = node_records.list_evidence(connection, node_id)
+        boots = boot_records.list_boots(connection, node_id)
+        history = node_records.list_history(connection, node_id)
+        current = next((boot for boot in boots if boot.id == record.current_boot), None)
+        details = _details(connection, current) if current else {}
+        details["tries"] = loader_records.tries_of(connection, node_id)
+    details["loaders"] = current.read_loader_builds() if current else ()
+    details["kexec"] = record.read_report().inventory.kexec
+    report = json.loads(record.report)
+    states = [(boot, state_of(boot, now)) for boot in boots]
+    row = _row(record, current, now)
+    return _page("node.html", row=row, node=record, evidence=evidence, states=states, history=history, report=report, **details)
+
+
+@status.get("/boots/<boot_id>")
+def boot(boot_id: str) -> Response:
+    with current_server().database.reading() as connection:
+        record = _find(boot_records.find_boot(connection, boot_id))
+        details = _details(connection, record)
+    return _page("boot.html", state=state_of(record, time.time()), **details)
+
+
+@status.get("/boots/<boot_id>/log/<source>")
+def whole_log(boot_id: str, source: str) -> Response:
+    with current_server().database.reading() as connection:
+        data = _find(boot_records.read_log(connection, boot_id, source) or None)
+    return _as_data(data, "text/plain; charset=utf-8")
+
+
+@status.get("/boots/<boot_id>/recording")
+def recording(boot_id: str) -> Response:
+    with current_server().database.reading() as connection:
+        data = _find(boot_records.read_recording(connection, boot_id))
+    return _as_data(data, "application/octet-stream")
+
+
+@status.app_template_filter("shown")
+def shown(value: object) -> str:
+    """Text from a board on one line: control and direction characters replaced, and cut. Escaping is the template's."""
+    text = one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + " …"
+
+
+@status.app_template_filter("ago")
+def ago(seconds: float) -> str:
+    """A span for people: 42 s, 5 min, 3 h, 2 days."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, int(seconds // unit))} {name}"
+    return f"{int(seconds // 86_400)} days"
+
+
+@status.app_template_filter("moment")
+def moment(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@status.app_template_filter("size")
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def _details(connection: Connection, boot: BootRecord) -> dict[str, object]:
+    """What boot_details.html shows of one boot."""
+    sources = boot_records.list_logs(connection, boot.id)
+    return {
+        "boot": boot,
+        "events": boot_records.list_events(connection, boot.id),
+        "tails": {source: _tail(boot_records.read_log_tail(connection, boot.id, source, LOG_TAIL_BYTES)) for source in sources},
+        "recorded": boot_records.has_recording(connection, boot.id),
+        "plan": json.dumps(_shown_plan(boot), indent=2),
+    }
+
+
+def _shown_plan(boot: BootRecord) -> dict[str, Json]:
+    """The plan without what leads to its files: anybody reads these pages, and a short secret can be guessed by its digest."""
+    plan = boot.read_plan()
+    payload = plan.get("boot")
+    if isinstance(payload, dict) and isinstance(files := payload.get("files"), list):
+        shown: list[Json] = [
+            {key: value for key, value in file.items() if key in ("path", "mode")} for file in files if isinstance(file, dict)
+        ]
+        plan["boot"] = {**payload, "files": shown}
+    return plan
+
+
+def _row(node: NodeRecord, boot: BootRecord | None, now: float) -> Mapping[str, object]:
+    state: BootState | None = state_of(boot, now) if boot else None
+    failures = node.failures + (1 if state and state.is_failure else 0)
+    return {"node": node, "boot": boot, "state": state, "why": boot.read_why() if boot else [], "failures": failures}
+
+
+def _page(template: str, **values: object) -> Response:
+    response = Response(render_template(template, **values), mimetype="text/html")
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _as_data(data: bytes, content_type: str) -> Response:
+    response = Response(data, content_type=content_type)
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+def _find(found: Found | None) -> Found:
+    if found is None:
+        raise ProblemError(404, "there is no such boot, or it has none")
+    return found
+
+
+def _tail(data: bytes) -> str:
+    """The end of a log, line by line, with everything unprintable replaced."""
+    text = data.decode("utf-8", "replace")
+    return "\n".join(one_line(line) for line in text.split("\n"))
