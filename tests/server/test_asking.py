@@ -13,9 +13,9 @@ from bootpilot_agent.plan import Action, LastAttempt, Plan, Report
 from bootpilot_server.asking.answer import Question, answer
 from bootpilot_server.asking.tokens import make_token
 from bootpilot_server.commands.explain import explain, find_by_text
+from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store import boot_records, node_records, schema
-from bootpilot_server.store.records import NodeRecord
 from tests.fakes.bench import Bench, bearer
 from tests.fakes.reports import SERIAL, again, body_of, make_report, piece, serial
 

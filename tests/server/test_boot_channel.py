@@ -7,8 +7,8 @@ import pytest
 
 from bootpilot_server.asking.boot_channel import CUT_MARKER, MAX_LOG_BYTES, MAX_RECORDING_BYTES
 from bootpilot_server.deciding.boot_state import StateKind, state_of
+from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.store import boot_records, node_records
-from bootpilot_server.store.records import BootRecord
 from tests.fakes.bench import Bench, bearer
 from tests.fakes.reports import make_report
 

@@ -8,7 +8,7 @@ import pytest
 from bootpilot_agent.fields import Json
 from bootpilot_server.deciding.boot_state import BootState, StateKind, describe_failure, ended_badly, state_of
 from bootpilot_server.deciding.recipes import Expects
-from bootpilot_server.store.records import BootRecord
+from bootpilot_server.deciding.records import BootRecord
 
 PLAN: dict[str, Json] = {
     "payload_up_deadline_s": 100,

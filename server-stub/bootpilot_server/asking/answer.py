@@ -22,11 +22,11 @@ from bootpilot_server.deciding.decide import decide
 from bootpilot_server.deciding.decision import Catalogue, Decision, LoaderTries, NodeFacts
 from bootpilot_server.deciding.identification import known_by
 from bootpilot_server.deciding.recipes import Revision
+from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.rendering import RenderedFile
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.server import Server
 from bootpilot_server.store import boot_records, loader_records, node_records
-from bootpilot_server.store.records import BootRecord, NodeRecord
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from sqlalchemy import Connection
 from bootpilot_agent.events import Source, events_from_json
 from bootpilot_agent.fields import Fields, Json
 from bootpilot_agent.plan import UUID_PATTERN
+from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store import boot_records, node_records
 from bootpilot_server.store.log_retention import LogRetention
-from bootpilot_server.store.records import BootRecord
 
 MAX_LOG_BYTES = 4 << 20
 MAX_RECORDING_BYTES = 1 << 20

@@ -10,9 +10,9 @@ from bootpilot_agent.plan import Report
 from bootpilot_server.config import Config
 from bootpilot_server.deciding.decision import Decision
 from bootpilot_server.deciding.identification import Conflict, Match, known_by, match_node
+from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store import node_records
-from bootpilot_server.store.records import NodeRecord
 
 # A fixed, arbitrary name space: one contradiction gives one record, however often the board asks.
 CONFLICTS = uuid.UUID("6f9f3c3e-6f1c-4f0e-9d39-0d1a8e0b7c11")

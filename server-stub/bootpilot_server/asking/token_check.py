@@ -3,10 +3,10 @@
 from sqlalchemy import Connection
 
 from bootpilot_server.asking.tokens import make_token, same_token
+from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.server import Server
 from bootpilot_server.store import boot_records, node_records
-from bootpilot_server.store.records import BootRecord
 
 LIFETIME_S = 24 * 3600
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from bootpilot_server.asking.answer import decide_for, facts_about
 from bootpilot_server.deciding.decision import Decision
+from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server
 from bootpilot_server.store import boot_records, loader_records, node_records
-from bootpilot_server.store.records import NodeRecord
 
 
 @dataclass(frozen=True)

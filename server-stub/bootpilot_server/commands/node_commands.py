@@ -11,11 +11,11 @@ from bootpilot_agent.fields import Json
 from bootpilot_server.commands.explain import explain, find_by_text
 from bootpilot_server.commands.terminal import Terminal, columns
 from bootpilot_server.deciding.boot_state import state_of
+from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import opened_server, read_config
 from bootpilot_server.store import boot_records, loader_records, node_records
-from bootpilot_server.store.records import BootRecord, NodeRecord
 
 MAX_LISTED = 1_000_000
 SHOWN = ("node_id", "model", "serial", "address", "state", "text", "profile", "approved", "failures", "boot_id")

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from bootpilot_agent.events import Event, EventName, Source
 from bootpilot_agent.fields import Fields, Json
-from bootpilot_server.store.records import BootRecord
+from bootpilot_server.deciding.records import BootRecord
 
 
 class StateKind(StrEnum):

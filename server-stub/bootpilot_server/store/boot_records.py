@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from bootpilot_agent.events import Event, EventName, Source
 from bootpilot_server.deciding.boot_state import describe_failure, rank_of
 from bootpilot_server.deciding.recipes import Expects
-from bootpilot_server.store.records import BootRecord
+from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.store.schema import boots, events, log_chunks, nodes, questions, recordings
 
 # A waiting board asks for ever under one boot_id; only its last questions can still be asked again.

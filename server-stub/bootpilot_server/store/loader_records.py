@@ -11,8 +11,8 @@ from sqlalchemy.dialects.sqlite import insert
 from bootpilot_agent.plan import Report
 from bootpilot_server.deciding.boot_state import StateKind, ended_badly, state_of
 from bootpilot_server.deciding.decision import MAX_FAILURES, MAX_OFFERS, LoaderTries
+from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.store import boot_records, node_records
-from bootpilot_server.store.records import BootRecord, NodeRecord
 from bootpilot_server.store.schema import loader_tries
 
 WAITED = frozenset({StateKind.WAITING, StateKind.SILENT})

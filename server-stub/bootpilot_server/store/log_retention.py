@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, func, select, union_all
 
-from bootpilot_server.store.records import BootRecord
+from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.store.schema import boots, log_chunks, recordings
 
 # Room for a node's last boot at its worst (four logs of 4 MiB and a recording), and for hundreds of ordinary ones.

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.sqlite import insert
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, best_serial, grade_evidence
 from bootpilot_agent.plan import Report
 from bootpilot_server.deciding.identification import KnownNode
-from bootpilot_server.store.records import NodeRecord, report_text
+from bootpilot_server.deciding.records import NodeRecord, report_text
 from bootpilot_server.store.schema import boots, evidence, history, nodes
 
 MAX_HISTORY = 500

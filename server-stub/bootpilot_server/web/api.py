@@ -19,8 +19,8 @@ from bootpilot_server.asking.boot_channel import (
     take_recording,
 )
 from bootpilot_server.asking.token_check import require_token
+from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
-from bootpilot_server.store.records import BootRecord
 from bootpilot_server.store.refusals import note_refusal
 from bootpilot_server.web.current import current_server
 

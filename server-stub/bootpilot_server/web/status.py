@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from bootpilot_agent.fields import Json
 from bootpilot_server.deciding.boot_state import BootState, state_of
+from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store import boot_records, loader_records, node_records, revision_records
-from bootpilot_server.store.records import BootRecord, NodeRecord
 from bootpilot_server.store.refusals import list_refusals
 from bootpilot_server.web.current import current_server
 

@@ -1,4 +1,4 @@
-"""Rows of the database as types. No I/O here."""
+"""What is kept of a node and of a boot, as types. No I/O here."""
 
 import json
 from dataclasses import dataclass
