@@ -23,7 +23,7 @@ from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
-from bootpilot_agent.report import Board, Boot, Build, has_running_tree
+from bootpilot_agent.report import Board, Boot, Build, has_running_tree, takes_bare_tree
 from bootpilot_agent.settings import CARD_FILE, Settings, merge, own_words, read_card, read_command_line
 from bootpilot_agent.silence import Silence
 from bootpilot_agent.unbinding import unbind_devices
@@ -235,12 +235,18 @@ class BoardEdges:
                 self.say(f"no driver for {device.path} ({device.modalias})" + (f": {device.reason}" if device.reason else ""))
 
     def _read_board(self, settings: Settings) -> Board:
-        identity = identity_root(self.devices.root)
-        inventory = read_inventory(self.devices.root, self._origin.card, self.build.arch)
-        inventory = replace(inventory, board=read_board(identity))
-        earlier = self._origin.earlier.loader_builds
-        has_tree = has_running_tree(self.devices.root)
-        return Board(self.build, read_evidence(identity), inventory, settings.simulated, earlier, has_tree)
+        root, identity = self.devices.root, identity_root(self.devices.root)
+        machine = read_inventory(root, self._origin.card, self.build.arch)
+        return Board(
+            build=self.build,
+            evidence=read_evidence(identity),
+            # What the machine can, and what is odd about it, was read of itself: a given identity only changes its name.
+            inventory=replace(machine, board=read_board(identity)),
+            simulated=settings.simulated,
+            earlier_loaders=self._origin.earlier.loader_builds,
+            has_tree=has_running_tree(root),
+            takes_bare_tree=takes_bare_tree(machine.board.compatible),
+        )
 
     def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""

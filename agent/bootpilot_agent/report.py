@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,8 @@ class Build:
 class Board:
     """What stays the same for as long as the agent runs. `earlier_loaders` are the builds before this one since power-on.
 
-    `has_tree`: it runs with a device tree of its own, from which a plan's can be completed.
+    `has_tree`: it runs with a device tree of its own, from which a plan's can be completed. `takes_bare_tree`: a plan's may go
+    to it as it is. Both are the running machine's, whoever a test says that it is.
     """
 
     build: Build
@@ -53,6 +55,7 @@ class Board:
     simulated: bool
     earlier_loaders: tuple[str, ...] = ()
     has_tree: bool = False
+    takes_bare_tree: bool = False
 
 
 @dataclass
@@ -105,10 +108,15 @@ def has_running_tree(root: Path = Path("/")) -> bool:
     return (root / RUNNING_TREE).is_file() and (root / "sys/firmware/devicetree/base/compatible").is_file()
 
 
+def takes_bare_tree(compatible: Sequence[str]) -> bool:
+    """Does the firmware of the machine with this `compatible` add nothing that a plan's tree would lack?"""
+    return not UNTOUCHED_TREES.isdisjoint(compatible)
+
+
 def features_of(board: Board) -> tuple[str, ...]:
     """What this agent can on this board."""
     here = {
-        "dtb:file": not UNTOUCHED_TREES.isdisjoint(board.inventory.board.compatible),
+        "dtb:file": board.takes_bare_tree,
         "dtb:file+fixups": board.has_tree,
     }
     return tuple(feature for feature in FEATURES[board.build.arch] if here.get(feature, True))
