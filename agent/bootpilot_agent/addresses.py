@@ -1,6 +1,7 @@
 """Who a board says it is to the network: DHCP client-id, vendor and user class, and a stable MAC. No I/O here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, best_serial
 
@@ -9,6 +10,21 @@ TYPE_TEXT = b"\x00"
 TYPE_ETHERNET = b"\x01"
 MAX_SERIAL_BYTES = 64
 USER_CLASS = "bootpilot"
+# Beside local-mac-address in a device tree that this agent handed on: to the next kernel such a MAC looks permanent, and a
+# loader that follows must not take it for evidence.
+DERIVED_MAC = "bootpilot,derived-mac"
+
+
+@dataclass(frozen=True)
+class GivenMac:
+    """A MAC that an interface would not have by itself, because its own is random. `node` is its path in the running device
+    tree, "" where the tree does not know the interface; `derived`: made of the board's identity, and so no evidence of it.
+    """
+
+    interface: str
+    mac: str
+    node: str
+    derived: bool
 
 
 def steady_serial(evidence: Sequence[Evidence]) -> Evidence | None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from bootpilot_agent import sysfs
+from bootpilot_agent.addresses import DERIVED_MAC
 from bootpilot_agent.inventory import MAX_NICS, Nic
 
 ARPHRD_ETHER = 1
@@ -31,8 +32,12 @@ def is_ethernet(folder: Path) -> bool:
     # The processor's side of a switch carries tagged frames only (Documentation/networking/dsa).
     if (folder / "dsa").is_dir():
         return False
+    return _devtype(folder) in DEVTYPES
+
+
+def _devtype(folder: Path) -> str:
     devtype = re.search(r"^DEVTYPE=(.*)$", sysfs.read_bytes(folder / "uevent").decode(errors="replace"), re.MULTILINE)
-    return (devtype[1] if devtype else "") in DEVTYPES
+    return devtype[1] if devtype else ""
 
 
 def _flags(folder: Path) -> int:
@@ -70,8 +75,29 @@ def lasting_name(name: str, root: Path = Path("/")) -> str:
 
 def firmware_mac(name: str, root: Path = Path("/")) -> str:
     """The MAC that firmware wrote into the interface's device tree node, "" if there is none."""
-    node = root / "sys/class/net" / name / "device/of_node"
+    node = _tree_link(name, root)
     return next((mac for mac in (mac_property(node / key) for key in ("mac-address", "local-mac-address")) if mac), "")
+
+
+def derived_mac(name: str, root: Path = Path("/")) -> str:
+    """The MAC that the loader before this kernel derived for the interface (tree_macs.py), "" if it did not."""
+    return mac_property(_tree_link(name, root) / DERIVED_MAC)
+
+
+def tree_node(name: str, root: Path = Path("/")) -> str:
+    """The path of the interface in the device tree, "" if the tree does not know it."""
+    try:
+        path = _tree_link(name, root).resolve().relative_to((root / "sys/firmware/devicetree/base").resolve())
+    except (OSError, ValueError, RuntimeError):
+        return ""
+    return f"/{path}"
+
+
+def _tree_link(name: str, root: Path) -> Path:
+    """One of several interfaces of a device has a node of its own; the device's is the switch's then (net/dsa/user.c)."""
+    folder = root / "sys/class/net" / name
+    own = folder / "of_node"
+    return own if own.exists() or _devtype(folder) == "dsa" else folder / "device/of_node"
 
 
 def mac_property(path: Path) -> str:

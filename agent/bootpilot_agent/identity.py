@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootpilot_agent import disks, ethernet, sysfs
+from bootpilot_agent.addresses import DERIVED_MAC
 from bootpilot_agent.evidence import Evidence, EvidenceKind, best_serial, grade_evidence
 from bootpilot_agent.inventory import Transport
 
@@ -100,7 +101,7 @@ def _eeprom(root: Path) -> Found:
 def _permanent_macs(root: Path) -> Found:
     for name in ethernet.ethernet_names(root):
         nic = ethernet.read_nic(name, root)
-        if nic.addr_assign_type == ethernet.PERMANENT:
+        if nic.addr_assign_type == ethernet.PERMANENT and nic.mac != ethernet.derived_mac(name, root):
             yield f"sys/class/net/{name}/address", nic.mac
     yield from _firmware_macs(root)
 
@@ -112,6 +113,8 @@ def _firmware_macs(root: Path) -> Found:
         node = sysfs.read_text(aliases / alias).strip("/")
         if not re.fullmatch(r"ethernet\d*", alias) or not node or ".." in node:
             continue
+        if (root / DEVICE_TREE / node / DERIVED_MAC).exists():
+            continue
         for key in ("mac-address", "local-mac-address"):
             path = f"{DEVICE_TREE}/{node}/{key}"
             yield path, ethernet.mac_property(root / path)
@@ -120,8 +123,8 @@ def _firmware_macs(root: Path) -> Found:
 def _random_macs(root: Path) -> Found:
     for name in ethernet.ethernet_names(root):
         nic = ethernet.read_nic(name, root)
-        # Type 3 is a MAC that was set later, by this agent among others: no evidence either.
-        if nic.addr_assign_type != ethernet.PERMANENT:
+        # Type 3 is a MAC that was set later, by this agent among others: no evidence either. Nor is what a loader derived.
+        if nic.addr_assign_type != ethernet.PERMANENT or nic.mac == ethernet.derived_mac(name, root):
             yield f"sys/class/net/{name}/address", nic.mac
 
 

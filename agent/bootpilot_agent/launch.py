@@ -19,6 +19,7 @@ from bootpilot_agent.journal import Journal
 from bootpilot_agent.kernel_image import check_kernel
 from bootpilot_agent.payload import Payload, assemble, clear_folder
 from bootpilot_agent.plan import Artifact, BootPayload, DtbPolicy, Plan
+from bootpilot_agent.report import has_running_tree
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,19 @@ class Launch:
 
     def load_kexec(self, payload: Payload, capability: KexecCapability) -> None:
         """Raises KexecError."""
+        payload = self._with_given_macs(payload, capability)
         self.attention.attend(lambda: kexec.load(payload, self.arch, capability, self.devices.run))
         # The kernel has its own copy now.
         clear_folder(self.devices.folder)
+
+    def _with_given_macs(self, payload: Payload, capability: KexecCapability) -> Payload:
+        macs = self.devices.network.given_macs()
+        # kexec_file_load makes the next kernel's tree out of the running one by itself.
+        if not macs or not capability.load or not has_running_tree(self.devices.root):
+            return payload
+        from bootpilot_agent.payload_macs import with_given_macs
+
+        return with_given_macs(payload, macs, self.devices.folder, self.devices.root, self.devices.console.say)
 
     def jump(self) -> None:
         """Raises KexecReturnedError, or does not come back."""

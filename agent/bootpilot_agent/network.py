@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bootpilot_agent import ethernet, links
+from bootpilot_agent.addresses import GivenMac
 from bootpilot_agent.console import say
 from bootpilot_agent.dhcp_client import HOOK, EventFolder
 from bootpilot_agent.drivers import Coldplug
@@ -104,6 +105,10 @@ class Network:
             there = ", ".join(ethernet.ethernet_names(self._root)) or "none"
             lines.append(f"no interface {wanted}; present: {there}" if wanted else "no Ethernet interface found yet")
         return lines
+
+    def given_macs(self) -> tuple[GivenMac, ...]:
+        """The MACs that are not the interfaces' own: the next kernel knows them only if it is told."""
+        return tuple(port.given_mac for port in self._ports.values() if port.given_mac)
 
     def down(self) -> None:
         """Before the jump: DHCP clients ended without a release, addresses gone, links down. Never raises.

@@ -11,8 +11,8 @@ from bootpilot_agent import sysfs
 from bootpilot_agent.errors import PlanError
 from bootpilot_agent.flat_tree import FlatTree, FlatTreeError, read_tree, write_tree
 from bootpilot_agent.report import RUNNING_TREE
-from bootpilot_agent.tree_carry import Running
 from bootpilot_agent.tree_fixups import fix_up
+from bootpilot_agent.tree_memory import Running
 
 # The kernel takes no tree of more than 2 MiB (MAX_FDT_SIZE, arch/arm64/include/asm/boot.h).
 MAX_BYTES = 2 << 20

@@ -55,6 +55,7 @@ class Port:
         self.candidates: tuple[Candidate, ...] = ()
         self.offer: DhcpOffer | None = None
         self.trouble = ""
+        self.given_mac: addresses.GivenMac | None = None
         self._shared = shared
         self._mac = ""
         self._client_id = b""
@@ -102,6 +103,8 @@ class Port:
         """A random MAC would be another one at every boot: take firmware's, else one derived from the board's identity."""
         nic = ethernet.read_nic(self.device, self._shared.root)
         if nic.addr_assign_type != ethernet.RANDOM:
+            if nic.mac and nic.mac == ethernet.derived_mac(self.device, self._shared.root):
+                self._note_mac(nic.mac, derived=True)  # by the loader before this one
             return
         firmware = ethernet.firmware_mac(self.device, self._shared.root)
         mac = firmware or addresses.stable_mac(self._shared.evidence, nic.path)
@@ -110,8 +113,13 @@ class Port:
             return
         links.set_down(self.device)
         links.set_mac(self.device, mac)
+        self._note_mac(mac, derived=not firmware or mac == ethernet.derived_mac(self.device, self._shared.root))
         origin = "from firmware" if firmware else "derived from this board"
         say(f"{self.device}: MAC {mac} {origin}, instead of random {nic.mac}")
+
+    def _note_mac(self, mac: str, *, derived: bool) -> None:
+        node = ethernet.tree_node(self.device, self._shared.root)
+        self.given_mac = addresses.GivenMac(self.device, mac, node, derived)
 
     def refresh(self) -> bool:
         """Look at carrier, DHCP and IPv6 and act; True if the candidates changed."""

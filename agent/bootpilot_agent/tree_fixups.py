@@ -11,20 +11,17 @@ from dataclasses import dataclass
 from bootpilot_agent.errors import PlanError
 from bootpilot_agent.flat_tree import FlatTree
 from bootpilot_agent.tree_carry import (
-    Running,
     carry_bus_windows,
     carry_chosen,
     carry_cpus,
     carry_firmware,
     carry_framebuffers,
-    carry_macs,
-    carry_memory,
     carry_psci,
-    carry_reservations,
-    carry_reserved_memory,
     carry_serial,
     note_switches,
 )
+from bootpilot_agent.tree_macs import carry_macs
+from bootpilot_agent.tree_memory import Running, carry_memory, carry_reservations, carry_reserved_memory
 from bootpilot_agent.tree_nodes import strings
 
 # Changes the plan's tree; gives what a person should know of it.

@@ -80,6 +80,21 @@ def copied(node: Node) -> Node:
     return Node(node.name, kept, [copied(child) for child in node.children])
 
 
+def take(source: Node, target: Node, keys: tuple[str, ...]) -> None:
+    """As the source has them, also where it has them not."""
+    for key in keys:
+        target.properties.pop(key, None)
+    take_present(source, target, keys)
+
+
+def take_present(source: Node, target: Node, keys: tuple[str, ...]) -> None:
+    target.properties |= {key: source.properties[key] for key in keys if key in source.properties}
+
+
+def take_missing(source: Node, target: Node, keys: tuple[str, ...]) -> None:
+    take_present(source, target, tuple(key for key in keys if key not in target.properties))
+
+
 def recoded(node: Node, old_parent: Node, new_parent: Node) -> Node:
     """The node with its addresses and sizes written with as many cells as its new parent says. Raises PlanError."""
     old, new = cells_of(old_parent), cells_of(new_parent)

@@ -9,8 +9,8 @@ import bootpilot_agent
 from bootpilot_agent.errors import PlanError
 from bootpilot_agent.flat_tree import FlatTree, Node, read_tree, write_tree
 from bootpilot_agent.overlays import apply_overlays
-from bootpilot_agent.tree_carry import Running
 from bootpilot_agent.tree_fixups import FIXUPS, describe, fix_up
+from bootpilot_agent.tree_memory import Running
 from bootpilot_agent.tree_nodes import find, strings
 from tests.fakes.device_trees import compiled, source
 

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+from bootpilot_agent.addresses import GivenMac
 from bootpilot_agent.settings import CARD, Settings
 from tests.agent_board.board import EVENTS, RESOLV_CONF, said, start, wait_for, wait_until
 from tests.agent_board.lan import Lan, pid_of, routes
@@ -74,7 +75,9 @@ def test_a_random_mac_becomes_the_same_one_at_every_boot() -> None:
     lan.plug("eth0")  # veth interfaces are born with a random MAC
     lan.serve_dhcp("10.1.0.50,10.1.0.59")
     random = Path("/sys/class/net/eth0/address").read_text().strip()
-    mac = wait_for(start()).mac
+    network = start()
+    mac = wait_for(network).mac
+    assert network.given_macs() == (GivenMac("eth0", mac, "", derived=True),)
     assert mac.startswith("02:")
     assert mac != random
     assert Path("/sys/class/net/eth0/address").read_text().strip() == mac

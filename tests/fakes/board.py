@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootpilot_agent.addresses import GivenMac
 from bootpilot_agent.boot_note import BOOT_JSON
 from bootpilot_agent.card import Card
 from bootpilot_agent.console import Console
@@ -111,6 +112,7 @@ class LoopbackNetwork:
     polls: int = 0
     used: list[Candidate] = field(default_factory=list)
     is_down: bool = False
+    macs: tuple[GivenMac, ...] = ()
     settings: Settings | None = None
     on_poll: Callable[[], object] = field(default=lambda: None)
     on_use: Callable[[], object] = field(default=lambda: None)
@@ -137,6 +139,9 @@ class LoopbackNetwork:
 
     def describe(self) -> list[str]:
         return ["lo: loopback of a test"]
+
+    def given_macs(self) -> tuple[GivenMac, ...]:
+        return self.macs
 
     def down(self) -> None:
         self.is_down = True

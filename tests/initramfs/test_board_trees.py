@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bootpilot_agent.flat_tree import FlatTree, Node, read_tree, write_tree
-from bootpilot_agent.tree_carry import Running
 from bootpilot_agent.tree_fixups import fix_up
+from bootpilot_agent.tree_memory import Running
 from bootpilot_agent.tree_nodes import alias_paths, cells_of, find
 from initramfs.architectures import ARCHITECTURES
 from initramfs.kernel import fetch_kernel
