@@ -42,6 +42,12 @@ def add_vlan(parent: str, name: str, vlan: int) -> None:
     _ip("link", "add", "link", parent, "name", name, "type", "vlan", "id", str(vlan))
 
 
+def drop_ipv6(name: str) -> None:
+    """From now on the interface takes no IPv6 address, nor a route that some router advertises. No error without IPv6."""
+    with contextlib.suppress(OSError):
+        Path("/proc/sys/net/ipv6/conf", name, "disable_ipv6").write_text("1")
+
+
 def add_address(name: str, address: str) -> None:
     """`address` with prefix length. One that is there already stays."""
     broadcast = () if ":" in address else ("broadcast", "+")

@@ -80,11 +80,10 @@ class Port:
     def _bring_up(self) -> None:
         settings = self._shared.settings
         self._settle_mac()
-        links.set_up(self.device)
-        if settings.vlan is not None:
-            if not (self._shared.root / "sys/class/net" / self.interface).exists():
-                links.add_vlan(self.device, self.interface, settings.vlan)
-            links.set_up(self.interface)
+        if settings.vlan is None:
+            links.set_up(self.device)
+        else:
+            self._bring_up_vlan(settings.vlan)
         self._mac = ethernet.read_nic(self.interface, self._shared.root).mac
         if settings.address:
             links.add_address(self.interface, settings.address)
@@ -98,6 +97,18 @@ class Port:
             self._client = self._client or DhcpClient(argv, self._shared.events)
             self._client.keep_running()
         self._is_up = True
+
+    def _bring_up_vlan(self, vlan: int) -> None:
+        """The device only carries its tagged interface: it has no address, whether or not the VLAN can be made."""
+        links.drop_ipv6(self.device)
+        links.set_up(self.device)
+        if not (self._shared.root / "sys/class/net" / self.interface).exists():
+            try:
+                links.add_vlan(self.device, self.interface, vlan)
+            except CommandError as error:
+                message = f"VLAN {vlan} cannot be made, and nothing is done outside of it: {error.message}"
+                raise CommandError(message, error.hint) from error
+        links.set_up(self.interface)
 
     def _settle_mac(self) -> None:
         """A random MAC would be another one at every boot: take firmware's, else one derived from the board's identity."""

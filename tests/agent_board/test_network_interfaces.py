@@ -146,6 +146,21 @@ def test_everything_takes_place_in_the_vlan_that_is_set() -> None:
     assert "DOWN" in routes("-o", "link", "show", "dev", "eth0")
 
 
+@in_own_network
+def test_where_the_vlan_cannot_be_made_the_untagged_network_is_not_used() -> None:
+    stand_in_for_ip("link add link eth0 name eth0.42 type vlan id 42", "link add eth0.42 type nothing")
+    lan = Lan("lan", "10.1.0.1/24")
+    lan.plug("eth0")
+    lan.serve_dhcp("10.1.0.50,10.1.0.59")
+    network = start(Settings(vlan=42))
+    for _ in range(3):
+        network.poll(0.2)
+    assert network.candidates() == ()
+    assert "VLAN 42 cannot be made, and nothing is done outside of it" in network.describe()[0]
+    assert "UP" in routes("-o", "link", "show", "dev", "eth0")
+    assert routes("-o", "addr", "show", "dev", "eth0") == ""  # not even fe80::, with which routes come by themselves
+
+
 def stand_in_for_ip(wanted: str, done_instead: str) -> None:
     """From now on the board's `ip` does something else for one command line, and what busybox does for all others."""
     program = BIN / "ip"

@@ -9,7 +9,7 @@ from pathlib import Path
 from bootpilot_agent.boot_note import BootNote
 from tests.agent_board.board import page
 from tests.agent_board.lan import FAR_AWAY, FAR_AWAY_IPV6, Lan, routes
-from tests.agent_board.own_network import in_own_network
+from tests.agent_board.own_network import BIN, in_own_network
 
 TEXTS = Path(__file__).parents[2] / "initramfs/workload/usr/lib/workload"
 NOTE = Path("/run/boot.json")
@@ -84,6 +84,21 @@ def test_a_static_ipv6_address_goes_on_too() -> None:
     NOTE.write_bytes(a_note(mac=mac_of("eth0"), method="static", address="2001:db8:1::77/64", gateway="2001:db8:1::1"))
     workload("read_boot_note; start_network; while ip -6 address show dev eth0 | grep -q tentative; do sleep 0.2; done")
     assert page(FAR_AWAY_IPV6) == "hello"
+
+
+@in_own_network
+def test_where_the_vlan_cannot_be_made_the_payload_does_not_use_the_untagged_network_either() -> None:
+    lan = Lan("lan", "10.1.0.1/24")
+    lan.plug("eth0")
+    program = BIN / "ip"
+    program.unlink()
+    program.write_text('#!/bin/sh\n[ "$1 $2" = "link add" ] && exit 2\nexec busybox ip "$@"\n')
+    program.chmod(0o755)
+    note = a_note(mac=mac_of("eth0"), interface="eth0.42", vlan=42, method="static", address="10.1.0.77/24")
+    NOTE.write_bytes(note)
+    said = workload('read_boot_note; start_network || true; start_network || true; echo "[$interface]"')
+    assert said == "network: VLAN 42 cannot be made on eth0, and nothing is done outside of it; trying again\n[]\n"
+    assert routes("-o", "addr", "show", "dev", "eth0") == ""
 
 
 def test_number_and_list_are_read_from_the_note(tmp_path: Path) -> None:
