@@ -1,27 +1,92 @@
-"""What all tests share: the option --long, and the count of kernels that QEMU's emulation lost."""
+"""What all tests share: the options, the count of kernels that QEMU's emulation lost, the table of boards that were booted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.lost_kernels import LOST_KERNELS
+from scripts.lab.board_list import machine_named
+from scripts.lab.board_table import BoardRun, not_simulated, to_json, to_markdown
+from scripts.lab.errors import LabError
+from scripts.lab.machines import NOT_SIMULATED
+
+BOARDS_FILE = "tests/qemu/test_boards.py"
+# How a test tells the summary something, also from another process: names of pytest's record_property.
+BOARD_RUN, LOST_KERNEL = "board_run", "lost_kernel"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests that take minutes each")
+    parser.addoption(
+        "--boards",
+        nargs="*",
+        metavar="NAME",
+        help="run only the whole boots of these boards from their own cards; without names: of all that QEMU can start",
+    )
+    parser.addoption(
+        "--boards-report",
+        type=Path,
+        metavar="FILE",
+        help="write the table of boards there too: JSON if it ends so, else Markdown",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs only with --long")
+    config.addinivalue_line("markers", "board(name, ordinary): boots this board; only with --boards unless it is ordinary")
+    boards = config.getoption("--boards")
+    if boards is None:
+        return
+    try:
+        config.option.boards = [machine_named(name).board for name in boards]
+    except LabError as error:
+        raise pytest.UsageError(f"--boards: {error}") from error
+    config.args = [str(config.rootpath / BOARDS_FILE)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without --long the long tests are deselected, not skipped: nothing that runs is ever passed over."""
-    if config.getoption("--long"):
+    """What was not asked for is deselected, not skipped: nothing that runs is ever passed over."""
+    left_out = [item for item in items if not _is_wanted(item, config)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_wanted(item: pytest.Item, config: pytest.Config) -> bool:
+    boards = config.getoption("--boards")
+    board = item.get_closest_marker("board")
+    if boards is not None:
+        return board is not None and (not boards or board.args[0] in boards)
+    if board is not None:
+        return bool(board.kwargs["ordinary"])
+    return bool(config.getoption("--long")) or item.get_closest_marker("long") is None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    for report, why in _told(reports, LOST_KERNEL):
+        terminalreporter.write_line(f"lost to QEMU and run once more: {report.nodeid}: {why}")
+    runs = [_board_run(report, row) for report, row in _told(reports, BOARD_RUN)]
+    if not runs:
         return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
+    if config.getoption("--boards") == []:
+        runs += not_simulated(NOT_SIMULATED)
+    terminalreporter.section("boards: seconds from power on, in this run on this machine")
+    terminalreporter.write(to_markdown(runs))
+    if path := config.getoption("--boards-report"):
+        path.write_text(to_json(runs) if path.suffix == ".json" else to_markdown(runs))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for why in LOST_KERNELS:
-        terminalreporter.write_line(f"lost to QEMU and run once more: {why}")
+def _board_run(report: pytest.TestReport, row: dict[str, Any]) -> BoardRun:
+    """The row as its test left it; of a test that failed, with its error's first line."""
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        row["result"] = f"failed: {crash.message.splitlines()[0]}" if crash else "failed"
+    return BoardRun(**row)
+
+
+def _told(reports: list[pytest.TestReport], name: str) -> Iterator[tuple[pytest.TestReport, Any]]:
+    """What tests have recorded under this name, once for each test."""
+    for report in reports:
+        if report.when == "call":
+            yield from ((report, value) for key, value in report.user_properties if key == name)

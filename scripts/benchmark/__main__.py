@@ -1,4 +1,4 @@
-"""The bench's flow: build both loaders, boot them in turn, print a table of ratios. Called by scripts/bench."""
+"""The bench's flow: build both loaders, boot them in turn, print ratios; or the table of boards. Called by scripts/bench."""
 
 import argparse
 import shutil
@@ -14,6 +14,8 @@ from bootpilot_agent.errors import AgentError
 from initramfs.errors import BuildError
 from scripts.benchmark import table
 from scripts.benchmark.baseline import build_baseline, padded_initrd
+from scripts.benchmark.board_rows import MEGABYTE, MOST_INITRAMFS_BYTES
+from scripts.benchmark.boards import bench_boards
 from scripts.benchmark.instructions import count_until_request
 from scripts.benchmark.measure import (
     Boot,
@@ -32,15 +34,14 @@ from scripts.lab.guest import HOST_ADDRESS, DirectBoot, Guest
 from scripts.lab.machine import started_directly
 from scripts.lab.site_folder import StoredArtifact, site_files
 from scripts.lab.watch import Clock
+from scripts.sdcard.errors import CardError
 
-MEGABYTE = 1_000_000
 PAYLOADS_MB = (8, 64)
 RUNS = 5
 MEMORY_LEAST_MIB, MEMORY_MOST_MIB, MEMORY_STEP_MIB = 80, 1024, 16
 QUICK_MEMORY_STEP_MIB = 512
 # As the agent calls kexec on amd64 (bootpilot_agent/kexec.py says why); a test compares.
 KEXEC_FLAGS = ("-c", "-i")
-MOST_INITRAMFS_BYTES = 12 * MEGABYTE
 MOST_MEMORY_MORE_MIB = 16
 # u-root's pxeboot, measured in the same guest where the script needs 0.34 s.
 U_ROOT_RATIO = 1.61 / 0.34
@@ -64,8 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="bootpilot-bench-"))
     try:
-        print(table.render(run_bench(folder, Clock(), quick=options.quick)))
-    except (AgentError, BuildError, LabError) as error:
+        if options.boards is None:
+            print(table.render(run_bench(folder, Clock(), quick=options.quick)))
+        else:
+            print(bench_boards(options.boards, options.runs, folder, Clock()))
+    except (AgentError, BuildError, CardError, LabError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -198,6 +202,15 @@ def _interrupt(*_: object) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="Compare the agent with a busybox script that does the same.")
+    parser.add_argument(
+        "--boards",
+        nargs="*",
+        metavar="NAME",
+        help="instead: these boards' cards, and when agent and kexec come; without names all that QEMU can start",
+    )
+    parser.add_argument(
+        "--runs", type=int, default=1, choices=range(1, 100), metavar="N", help="runs of each board (default: 1)"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="one run with the small payload, and the smallest memory only roughly"
     )

@@ -15,9 +15,10 @@ from scripts.lab.machine import Machine, Named, Start
 from scripts.lab.machines import MACHINES
 from scripts.lab.qemu_versions import qemu_command
 from scripts.lab.site_folder import site_files
+from scripts.lab.stages import ConsoleLine
 from scripts.lab.starting import card_boot
 from scripts.lab.verdict import Failed, Passed, Verdict
-from scripts.lab.vm import ConsoleLine, RunningGuest, start_guest
+from scripts.lab.vm import RunningGuest, start_guest
 from scripts.sdcard.build import CardOptions
 from scripts.sdcard.texts import SettingValue
 

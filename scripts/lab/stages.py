@@ -4,6 +4,7 @@ For display only: no test and no verdict looks at these lines.
 """
 
 import re
+from dataclasses import dataclass
 
 AGENT_LINE = re.compile(r"^\[ *\d+\.\d\d\] (?P<text>.*)")
 # The agent indents what belongs to the line above as far as that line's text (console.py).
@@ -11,6 +12,14 @@ CONTINUED_LINE = re.compile(r"^ {11}(?P<text>.*\S.*)")
 KERNEL_LINE = re.compile(r"^\[ *\d+\.\d{6}\] (?P<text>.*)")
 FIRMWARE_LINE = re.compile(r"^(?P<text>U-Boot 20\S+)")
 KERNEL_VERSION = re.compile(r"^Linux version (\S+)")
+
+
+@dataclass(frozen=True)
+class ConsoleLine:
+    """One line of the console and when it was complete, in seconds since QEMU's start."""
+
+    at_s: float
+    text: str
 
 
 class ConsoleStages:

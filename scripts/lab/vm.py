@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +19,7 @@ from scripts.lab.machine import VerdictBy
 from scripts.lab.page_verdict import PageVerdict
 from scripts.lab.qemu_argv import qemu_argv
 from scripts.lab.qmp import RESET_EVENTS, Qmp
+from scripts.lab.stages import ConsoleLine
 from scripts.lab.verdict import DOUBLE_FAULT, Outcome, judge
 
 START_TIMEOUT_S = 30.0
@@ -31,14 +31,6 @@ POLL_S = 0.05
 WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 # A guest can write to its console for ever.
 MAX_CONSOLE_LINES = 200_000
-
-
-@dataclass(frozen=True)
-class ConsoleLine:
-    """One line of the console and when it was complete, in seconds since QEMU's start."""
-
-    at_s: float
-    text: str
 
 
 class RunningGuest:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from scripts.lab.boot_server import BootServer
 from scripts.lab.errors import LabError
-from scripts.lab.stages import ConsoleStages
-from scripts.lab.vm import ConsoleLine
+from scripts.lab.stages import ConsoleLine, ConsoleStages
 
 ASK_EVERY_S = 2.0
 

@@ -18,12 +18,19 @@ ZSTD_ARGUMENTS = ("--quiet", "--force", "--single-thread", "-10")
 def write_companions(image: Path, layout: Layout) -> dict[str, Path]:
     """Make IMAGE.zst, IMAGE.bmap, IMAGE.json and IMAGE.sha256; the same image gives the same bytes. Raises CommandError."""
     files = {suffix: image.with_name(image.name + suffix) for suffix in (".zst", ".bmap", ".json", ".sha256")}
-    run(["zstd", *ZSTD_ARGUMENTS, str(image), "-o", str(files[".zst"])], timeout_s=COMPRESS_TIMEOUT_S)
+    compressed_copy(image)
     files[".bmap"].write_bytes(to_bmap(image, needed_ranges(image, layout)))
     files[".json"].write_bytes(_manifest(image, layout))
     checked = (image, files[".zst"], files[".bmap"], files[".json"])
     files[".sha256"].write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in checked))
     return files
+
+
+def compressed_copy(image: Path) -> Path:
+    """Make IMAGE.zst and return its path. Raises CommandError."""
+    path = image.with_name(image.name + ".zst")
+    run(["zstd", *ZSTD_ARGUMENTS, str(image), "-o", str(path)], timeout_s=COMPRESS_TIMEOUT_S)
+    return path
 
 
 def _manifest(image: Path, layout: Layout) -> bytes:

@@ -16,7 +16,7 @@ from scripts.lab.guest import Guest
 from scripts.lab.machines import MACHINES
 from scripts.lab.verdict import Verdict
 from scripts.lab.vm import RunningGuest
-from tests.lost_kernels import LOST_KERNELS
+from tests.conftest import LOST_KERNEL
 
 DEADLINE_S = {arch: machine.deadline_s for arch, machine in MACHINES.items()}
 
@@ -50,14 +50,14 @@ def built() -> Callable[[str], Built]:
 
 
 @pytest.fixture
-def boot(request: pytest.FixtureRequest) -> Boot:
+def boot(record_property: Callable[[str, object], None]) -> Boot:
     """Boots a guest to its payload; a kernel that QEMU loses is counted under the test's name."""
 
     def to_payload(
         guest: Guest, meanwhile: Callable[[RunningGuest], None] | None = None
     ) -> AbstractContextManager[tuple[RunningGuest, Verdict]]:
         def count(why: str) -> None:
-            LOST_KERNELS.append(f"{request.node.name}: {why}")
+            record_property(LOST_KERNEL, why)
 
         return booted(guest, guest.machine.deadline_s, count, meanwhile=meanwhile)
 

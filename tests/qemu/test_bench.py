@@ -10,9 +10,12 @@ from bootpilot_agent import traits
 from bootpilot_agent.cpio import character_device, directory, regular, symlink, write_cpio
 from scripts.benchmark.__main__ import KEXEC_FLAGS
 from scripts.benchmark.baseline import padded_initrd, read_cpio, without_agent
+from scripts.benchmark.board_rows import BASELINES, BoardRow, render_boards, render_loaders
+from scripts.benchmark.boards import chosen_machines
 from scripts.benchmark.measure import HOPELESS, Boot, smallest_memory_mib
 from scripts.benchmark.table import at_least, at_most, median, render
 from scripts.lab.errors import LabError
+from scripts.lab.machines import BY_BOARD
 
 ENTRIES = [
     character_device("dev/console", 5, 1),
@@ -100,3 +103,28 @@ def test_what_a_kernel_says_of_its_memory_when_all_is_well_ends_no_boot(line: st
 )
 def test_a_boot_that_will_come_to_nothing_is_not_waited_for(line: str) -> None:
     assert HOPELESS.search(line)
+
+
+def test_boards_stand_beside_the_generic_one_of_their_architecture_by_their_medians() -> None:
+    rows = [
+        BoardRow("virt-armhf", "armhf", 64_000_000, 21_000_000, (20.0,), (40.0,)),
+        BoardRow("orangepi-pc", "armhf", 64_000_000, 22_500_000, (30.0, 90.0, 31.0), (60.0, 61.0, 20.0)),
+    ]
+    assert render_boards(rows).splitlines()[2:] == [
+        "| virt-armhf | virt-armhf | 64.0 | 21.0 | 20.0 | 1.00 | 40.0 | 1.00 |",
+        "| orangepi-pc | virt-armhf | 64.0 | 22.5 | 31.0 | 1.55 | 60.0 | 1.50 |",
+    ]
+
+
+def test_a_loader_above_its_line_is_called_so() -> None:
+    table = render_loaders({"arm64": 11_990_000, "armhf": 12_000_001})
+    assert "| arm64 | 11.99 | at most 12 MB | met |" in table
+    assert "| armhf | 12.00 | at most 12 MB | MISSED |" in table
+
+
+def test_a_board_that_is_measured_brings_the_one_it_is_compared_with() -> None:
+    assert list(chosen_machines(["orangepi-pc"])) == ["virt-armhf", "orangepi-pc"]
+    assert list(chosen_machines([])) == list(BY_BOARD)
+    assert set(BASELINES) == {machine.arch for machine in BY_BOARD.values()}
+    with pytest.raises(LabError, match="QEMU models no AM335x"):
+        chosen_machines(["beaglebone-black"])

@@ -1,0 +1,116 @@
+"""Each board's own card, from power on to its payload's page: all that QEMU can start with --boards, three of them always."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.lab.board_table import BoardRun
+from scripts.lab.boot_server import BootServer, free_port
+from scripts.lab.chain import Wiring, build_for, make_guest, publish, server_url
+from scripts.lab.demo import check_page
+from scripts.lab.guest import Guest
+from scripts.lab.machine import Card, Machine, Named
+from scripts.lab.machines import BY_BOARD
+from scripts.lab.milestones import FIRMWARE, read_milestones
+from scripts.lab.verdict import Verdict
+from scripts.lab.vm import RunningGuest
+from tests.qemu.conftest import Boot
+from tests.qemu.waiting import wait_for, wait_for_events
+
+# The generic boards; the other two and orangepi-pc have whole boots from their cards in other files.
+ORDINARY = frozenset({"uefi-amd64", "uefi-arm64", "virt-riscv64"})
+TRANSPORTS = {Card.VIRTIO: "virtio", Card.SLOT: "mmc", Card.SD_DEVICE: "mmc"}
+# linux/if_link.h, IFLA_... addr_assign_type: NET_ADDR_SET.
+SET_BY_THE_AGENT = 3
+
+RecordProperty = Callable[[str, object], None]
+
+
+def rows(boards: dict[str, Machine]) -> list[object]:
+    """A test for each of these boards; conftest.py picks those that are asked for."""
+    return [
+        pytest.param(name, machine, id=name, marks=pytest.mark.board(name, ordinary=name in ORDINARY))
+        for name, machine in boards.items()
+    ]
+
+
+@pytest.mark.parametrize(("name", "machine"), rows(BY_BOARD))
+def test_a_board_boots_from_its_own_card_to_its_payloads_page(
+    name: str, machine: Machine, server: BootServer, boot: Boot, folder: Path, record_property: RecordProperty
+) -> None:
+    row = asdict(BoardRun(name, "; ".join((machine.start.value, *machine.notes)), "failed"))
+    record_property("board_run", row)
+    parts = build_for(machine)
+    server.start()
+    publish(server, parts)
+    port = free_port()
+    guest = make_guest(parts, "boards", folder, Wiring(servers=(server_url(server),), forward_port=port))
+    seen: list[RunningGuest] = []
+    try:
+        with boot(guest, seen.append) as (running, verdict):
+            row["page_s"] = running.elapsed_s()
+            check_page(port, guest, verdict)
+            wait_for_events(server, "handover", "payload-up")
+            (node,) = server.nodes()
+            check_node(node, guest, verdict)
+    finally:
+        if seen:
+            milestones = read_milestones(machine.start, seen[-1].lines)
+            row |= {"agent_s": milestones.agent_s, "kexec_s": milestones.kexec_s}
+    assert len(milestones.firmware) == len(FIRMWARE[machine.start]), "the firmware of this row did not speak"
+    row["result"] = "passed: " + ", ".join([*milestones.firmware, f"{verdict.cpus} CPUs", f"MAC {verdict.mac} kept"])
+
+
+@pytest.mark.parametrize(
+    ("name", "machine"), rows({name: machine for name, machine in BY_BOARD.items() if machine.named is Named.DISK})
+)
+def test_a_board_with_a_random_mac_has_the_same_one_in_its_payload_and_after_the_next_power_on(
+    name: str, machine: Machine, server: BootServer, boot: Boot, folder: Path
+) -> None:
+    """Nothing on such a board has a number but its SATA disk: the MAC follows from that, before DHCP asks."""
+    parts = build_for(machine)
+    server.start()
+    publish(server, parts)
+    guest = make_guest(parts, "power cycles", folder, Wiring(servers=(server_url(server),), forward_port=free_port()))
+    with boot(guest) as (_, verdict):
+        first = node_of(server, verdict.boot_id)
+    with boot(guest) as (running, verdict):
+        second = node_of(server, verdict.boot_id)
+        console = running.console()
+    for node in (first, second):
+        (disk,) = [disk for disk in node["report"]["disks"] if not disk["boot_medium"]]
+        assert (disk["transport"], disk["serial"]) == ("sata", guest.identity.serial)
+        (nic,) = node["report"]["nics"]
+        assert (nic["mac"], nic["addr_assign_type"]) == (verdict.mac, SET_BY_THE_AGENT)
+    assert first["node_id"] == second["node_id"], name
+    assert first["boot_id"] != second["boot_id"]
+    assert f"MAC {verdict.mac}" in console
+    assert "instead of random" in console
+    assert console.index("instead of random") < console.index("from DHCP server")
+
+
+def check_node(node: dict[str, Any], guest: Guest, verdict: Verdict) -> None:
+    """The server and the payload speak of one board and one boot; the loader saw the card where this machine has it."""
+    report = node["report"]
+    assert (node["node_id"], node["boot_id"]) == (verdict.node_id, verdict.boot_id)
+    assert report["arch"] == guest.machine.arch
+    assert verdict.mac in [nic["mac"] for nic in report["nics"]]
+    (card,) = [disk for disk in report["disks"] if disk["boot_medium"]]
+    assert card["transport"] == TRANSPORTS[guest.machine.card]
+    assert verdict.cpus == guest.machine.expected_cpus
+
+
+def node_of(server: BootServer, boot_id: str) -> dict[str, Any]:
+    """The one node, once the server has heard that its payload of this boot is up."""
+    found: dict[str, Any] = {}
+
+    def is_up() -> bool:
+        (node,) = server.nodes()
+        found.update(node)
+        return node["boot_id"] == boot_id and "payload-up" in [event["name"] for event in node["events"]]
+
+    wait_for(is_up)
+    return found
