@@ -16,6 +16,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 MAX_BODY_BYTES = 64 * 1024
 MAX_DEPTH = 16
 MAX_TEXT = 4096
+UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 class FieldError(ValueError):

@@ -1,9 +1,10 @@
 """What hardware a board has, as the report tells it. No I/O here; `hardware.py` reads it from /proc and /sys."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from bootpilot_agent.fields import Fields, Json
+from bootpilot_agent.mark import Mark
 
 MAX_NICS = 32
 MAX_DISKS = 64
@@ -51,7 +52,9 @@ class Nic:
 
 @dataclass(frozen=True)
 class Disk:
-    """One block device that could hold a system. `boot_medium` marks the card, which nothing may ever write."""
+    """One block device that could hold a system. `boot_medium` marks the card, which nothing may ever write. `mark` is that of
+    an installation, if a valid one is on it; agents without the feature `mark` do not look.
+    """
 
     name: str
     size_bytes: int
@@ -60,9 +63,11 @@ class Disk:
     serial: str
     boot_medium: bool
     path: str
+    mark: Mark | None = None
 
     def to_json(self) -> dict[str, Json]:
-        return asdict(self)
+        known: dict[str, Json] = asdict(replace(self, mark=None))
+        return {**known, "mark": self.mark.to_json() if self.mark else None}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "Disk":
@@ -74,6 +79,7 @@ class Disk:
             serial=fields.text("serial", most=128),
             boot_medium=fields.flag("boot_medium"),
             path=fields.text("path", most=512),
+            mark=Mark.from_fields(fields.child("mark")) if fields.has("mark") else None,
         )
 
 

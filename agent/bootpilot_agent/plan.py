@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bootpilot_agent.evidence import Evidence, evidence_from_fields
-from bootpilot_agent.fields import MAX_BODY_BYTES, FieldError, Fields, Json
+from bootpilot_agent.fields import MAX_BODY_BYTES, UUID_PATTERN, FieldError, Fields, Json
 from bootpilot_agent.inventory import Inventory
 from bootpilot_agent.linked_folders import check_unlinked
+from bootpilot_agent.local_boot import LocalBoot
 
 VERSION = 1
 ARCHITECTURES = ("amd64", "arm64", "armhf", "riscv64")
-UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NONCE_PATTERN = r"[0-9a-f]{64}"
 SHA256_PATTERN = r"[0-9a-f]{64}"
 TOKEN_PATTERN = r"[0-9A-Za-z._~+/=-]{1,512}"
@@ -306,7 +306,11 @@ class Wait:
 
 @dataclass(frozen=True)
 class Plan:
-    """The server's answer. Exactly one of `boot` and `wait` is set for those actions; all times count from the answer."""
+    """The server's answer. Exactly one of `boot`, `local` and `wait` is set for those actions; all times count from the answer.
+
+    `install_id` is what a `boot` plan installs, and what a `local` plan expects on the disk. `done_deadline_s` is how long the
+    server waits after the jump for an installer's `done`; None where nothing is installed.
+    """
 
     node_id: str
     boot_id: str
@@ -322,6 +326,8 @@ class Plan:
     install_id: str | None
     boot: BootPayload | None = None
     wait: Wait | None = None
+    local: LocalBoot | None = None
+    done_deadline_s: int | None = None
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -340,6 +346,8 @@ class Plan:
             "install_id": self.install_id,
             **({"boot": self.boot.to_json()} if self.boot else {}),
             **({"wait": self.wait.to_json()} if self.wait else {}),
+            **({"local": self.local.to_json()} if self.local else {}),
+            **({"done_deadline_s": self.done_deadline_s} if self.done_deadline_s else {}),
         }
 
     @classmethod
@@ -363,6 +371,8 @@ class Plan:
             install_id=fields.text("install_id", pattern=UUID_PATTERN) if fields.has("install_id") else None,
             boot=BootPayload.from_fields(fields.child("boot"), arch) if action is Action.BOOT else None,
             wait=Wait.from_fields(fields.child("wait")) if action is Action.WAIT else None,
+            local=LocalBoot.from_fields(fields.child("local")) if action is Action.LOCAL else None,
+            done_deadline_s=fields.number_or_none("done_deadline_s", least=1, most=30 * 86400),
         )
 
 

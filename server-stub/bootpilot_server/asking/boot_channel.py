@@ -3,8 +3,7 @@
 from sqlalchemy import Connection
 
 from bootpilot_agent.events import Source, events_from_json
-from bootpilot_agent.fields import Fields, Json
-from bootpilot_agent.plan import UUID_PATTERN
+from bootpilot_agent.fields import UUID_PATTERN, Fields, Json
 from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store import boot_records, node_records
