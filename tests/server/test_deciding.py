@@ -63,7 +63,7 @@ def test_the_rules_that_lost_are_told_with_their_reason() -> None:
     other = Rule("boards", 20, "other", conditions=(Condition("model", ("Cubie*",)),))
     told = decision(RULE, other, Rule("last", 1, "other", admit=True))
     assert told.why[1:] == (
-        "rule boards (priority 20) lost: model is 'Radxa ROCK 5B', the rule wants 'Cubie*'",
+        "rule boards (priority 20) lost: model is 'Radxa ROCK 5B', it wants 'Cubie*'",
         "rule last (priority 1) lost: lab stands before it",
     )
 
@@ -191,8 +191,6 @@ def test_rules_select_by_what_the_board_can_do() -> None:
     ):
         assert decision(replace(RULE, conditions=(Condition(fact, (fits,)),)), report=report).plan.boot, fact
         assert decision(replace(RULE, conditions=(Condition(fact, (other,)),)), report=report).plan.wait, fact
-    assert decision(replace(RULE, cpus_at_least=8), report=report).plan.boot
-    assert decision(replace(RULE, cpus_at_least=9), report=report).why[1].endswith("it has 8 CPUs, the rule wants at least 9")
 
 
 def test_an_artifact_that_is_gone_or_has_changed_its_size_is_not_offered() -> None:

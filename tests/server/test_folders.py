@@ -60,7 +60,7 @@ def test_a_change_of_the_folder_counts_only_when_it_is_applied(bench: Bench) -> 
         ('priority = 1\nprofile = "nothing"\n', 2, "there is no profiles/nothing.toml"),
         ('priority = 1\nprofile = "ram-page"\nadmitt = true\n', 3, "unknown key; did you mean admit?"),
         ('priority = 1\nprofile = "ram-page"\n\n[match]\n# a board\nmodell = "x"\n', 6, "unknown key; did you mean model?"),
-        ('priority = 1\nprofile = "ram-page"\n[match]\nmac = []\n', 4, "expected at least one pattern"),
+        ('priority = 1\nprofile = "ram-page"\n[match]\nmac = []\n', 4, "mac: expected at least one pattern"),
         ('priority = 1\nprofile = "ram-page"\nmatch = "all"\n', 3, "match: expected a table [match]"),
         (RULE.replace("ram-page", "other-page"), 1, "has the priority 10 of rules/lab.toml"),
     ],

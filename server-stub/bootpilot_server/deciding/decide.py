@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from bootpilot_agent.plan import MAX_LOADERS
 from bootpilot_server.deciding.decision import Catalogue, Decision, NodeFacts, RefusedError, WaitReason
 from bootpilot_server.deciding.drafts import draft_boot, draft_wait
+from bootpilot_server.deciding.facts import facts_of
 from bootpilot_server.deciding.fitting import fit_profile
 from bootpilot_server.deciding.loader_choice import with_newer_loader
 from bootpilot_server.deciding.recipes import Revision, Rule
 from bootpilot_server.deciding.rendering import RenderedFile
-from bootpilot_server.deciding.selection import facts_of, why_not
+from bootpilot_server.deciding.selection import why_not
 
 
 def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float) -> Decision:
@@ -87,10 +88,10 @@ def _refuse_unclear(node: NodeFacts) -> None:
 
 
 def _matching(node: NodeFacts, rules: Sequence[Rule], why: list[str]) -> list[Rule]:
-    facts = facts_of(node.node_id, node.report)
+    facts = facts_of(node.node_id, node.report, name=node.name, labels=node.labels)
     matching = []
     for rule in sorted(rules, key=lambda rule: (-rule.priority, rule.name)):
-        if objection := why_not(rule, facts, node.report):
+        if objection := why_not(rule.conditions, facts):
             why.append(f"rule {rule.name} (priority {rule.priority}) lost: {objection}")
         else:
             matching.append(rule)

@@ -11,9 +11,10 @@ from dataclasses import replace
 from bootpilot_agent.plan import MAX_LOADERS
 from bootpilot_server.deciding.decision import Catalogue, Decision, LoaderTries, NodeFacts, RefusedError, WaitReason
 from bootpilot_server.deciding.drafts import draft_boot
+from bootpilot_server.deciding.facts import Facts, facts_of
 from bootpilot_server.deciding.fitting import fit_profile
 from bootpilot_server.deciding.recipes import Loader, Offer
-from bootpilot_server.deciding.selection import Facts, facts_of, why_not
+from bootpilot_server.deciding.selection import why_not
 
 # A board that may not boot anything yet, or that is not known for certain, gets no other loader either.
 FIRST_OF_ALL = (WaitReason.CONFLICT, WaitReason.NOT_APPROVED)
@@ -23,7 +24,7 @@ def with_newer_loader(node: NodeFacts, loaders: Sequence[Loader], artifacts: Cat
     """The decision, or that a newer loader comes first; `why` says which, and why not."""
     if not loaders or (told.plan.wait is not None and told.plan.wait.reason in FIRST_OF_ALL):
         return told
-    loader, why = _choose(node, loaders, facts_of(node.node_id, node.report))
+    loader, why = _choose(node, loaders, facts_of(node.node_id, node.report, name=node.name, labels=node.labels))
     if loader is not None and not (objection := _objection(node, loader, told)):
         try:
             files = fit_profile(node, loader.payload, artifacts)
@@ -46,7 +47,7 @@ def _choose(node: NodeFacts, loaders: Sequence[Loader], facts: Facts) -> tuple[L
     why, matching = [], list[Loader]()
     own = [loader for loader in loaders if loader.payload.arch == node.report.arch]
     for loader in sorted(own, key=lambda loader: (-loader.selector.priority, loader.name)):
-        if objection := why_not(loader.selector, facts, node.report):
+        if objection := why_not(loader.selector.conditions, facts):
             why.append(f"loader {loader.name} lost: {objection}")
         else:
             matching.append(loader)

@@ -77,10 +77,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class Condition:
-    """One line of [match]: the fact it looks at and the patterns of which one must fit."""
+    """One line of [match] or one --where: the fact it looks at and the patterns of which one must fit, or none if `negated`."""
 
     fact: str
     patterns: tuple[str, ...]
+    negated: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,6 @@ class Rule:
     profile: str
     admit: bool = False
     conditions: tuple[Condition, ...] = ()
-    memory_at_least_mib: int = 0
-    cpus_at_least: int = 0
 
 
 @dataclass(frozen=True)

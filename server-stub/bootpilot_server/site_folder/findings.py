@@ -86,6 +86,14 @@ class Table:
         texts = tuple(item for item in items if isinstance(item, str))
         return texts if len(texts) == len(items) else self._wrong(key, "text or a list of texts", value, default or ())
 
+    def scalars(self, key: str) -> tuple[str, ...]:
+        """Texts, whole numbers, true and false, one of them or a list, as the texts that they are written as."""
+        value = self._value(key, None)
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str | int) for item in items):
+            return self._wrong(key, "text, a whole number, true, false or a list of them", value, ())
+        return tuple(item if isinstance(item, str) else str(item).lower() for item in items)
+
     def table(self, key: str) -> "Table":
         value = self._value(key, {})
         values = value if isinstance(value, dict) else self._wrong(key, f"a table [{key}]", value, {})

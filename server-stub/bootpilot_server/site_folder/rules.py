@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bootpilot_server.deciding.facts import FACTS, LABEL
 from bootpilot_server.deciding.recipes import Condition, Rule
-from bootpilot_server.deciding.selection import FACTS, could_meet
+from bootpilot_server.deciding.selection import condition_fault, could_meet, looks_apart
 from bootpilot_server.site_folder.findings import Table
 
 MAX_PRIORITY = 1_000_000
-MAX_PATTERN = 256
+# How rules of the first release compared numbers.
+AT_LEAST = {"memory_at_least_mib": "memory_mib", "cpus_at_least": "cpus"}
 
 
 def read_rule(name: str, table: Table, profiles: frozenset[str]) -> Rule:
@@ -23,24 +25,42 @@ def read_rule(name: str, table: Table, profiles: frozenset[str]) -> Rule:
 
 def read_selector(name: str, table: Table, outcome: str) -> Rule:
     """`priority` and `[match]`, which say who gets the outcome. The table stays open."""
-    match = table.table("match")
-    rule = Rule(
+    return Rule(
         name=name,
         priority=table.number("priority", most=MAX_PRIORITY),
         profile=outcome,
-        memory_at_least_mib=match.number("memory_at_least_mib", 0),
-        cpus_at_least=match.number("cpus_at_least", 0),
-        conditions=tuple(_condition(fact, match) for fact in FACTS if match.has(fact)),
+        conditions=read_conditions(table.table("match")),
     )
+
+
+def read_conditions(match: Table) -> tuple[Condition, ...]:
+    """Every line of [match] must hold, and none of [match.not]. Labels stand in a table [match.label] or with their dot."""
+    conditions = [*_facts(match, negated=False), *_facts(match.table("not"), negated=True)]
+    conditions += [_at_least(key, fact, match) for key, fact in AT_LEAST.items() if match.has(key)]
     match.close()
-    return rule
+    if not could_meet(conditions, ()):
+        match.document.fault(match.path, "no board can match all of this", warning=True)
+    return tuple(conditions)
 
 
-def _condition(fact: str, match: Table) -> Condition:
-    patterns = match.texts(fact)
-    if not patterns or any(not pattern or len(pattern) > MAX_PATTERN for pattern in patterns):
-        match.fault(fact, f"expected at least one pattern of 1 to {MAX_PATTERN} characters")
-    return Condition(fact, patterns)
+def _facts(table: Table, *, negated: bool) -> list[Condition]:
+    labels = table.table("label")
+    found = [_condition(fact, fact, table, negated) for fact in FACTS if table.has(fact)]
+    found += [_condition(key, LABEL + key, labels, negated) for key in labels.values if labels.has(key)]
+    if negated:
+        table.close()
+    return found
+
+
+def _condition(key: str, fact: str, table: Table, negated: bool) -> Condition:
+    condition = Condition(fact, table.scalars(key), negated)
+    if fault := condition_fault(condition):
+        table.fault(key, fault)
+    return condition
+
+
+def _at_least(key: str, fact: str, match: Table) -> Condition:
+    return Condition(fact, (f">= {match.number(key)}",))
 
 
 def ties(rules: Iterable[Rule]) -> list[tuple[Rule, Rule]]:
@@ -51,6 +71,7 @@ def ties(rules: Iterable[Rule]) -> list[tuple[Rule, Rule]]:
         for other in ordered[index + 1 :]:
             if other.priority != rule.priority:
                 break
-            if (rule.profile, rule.admit) != (other.profile, other.admit) and could_meet(rule, other):
+            differ = (rule.profile, rule.admit) != (other.profile, other.admit)
+            if differ and not looks_apart(rule.conditions, other.conditions):
                 found.append((rule, other))
     return found
