@@ -1,5 +1,6 @@
 """The arrows between folders and modules, checked on the source: who may import whom."""
 
+import re
 import sys
 
 import pytest
@@ -63,6 +64,8 @@ LIBRARY_DOORS = {
     "requests": {"bootpilot_agent.transport"},
     "netifaces": {"bootpilot_agent.links"},
 }
+# What ties the server to one kind of database is known in one place, so that another kind needs no search.
+DIALECT = "bootpilot_server.store.dialect"
 
 
 def ours(module: Module) -> set[str]:
@@ -176,3 +179,16 @@ def test_the_servers_core_decides_from_what_it_is_given() -> None:
         if not name.startswith(("bootpilot_server.deciding.", "bootpilot_agent."))
     ]
     assert wrong == []
+
+
+def test_one_module_of_the_server_knows_which_database_it_has() -> None:
+    users = {
+        module.name
+        for module in production()
+        for name in module.imports
+        if name.partition(".")[0] == "sqlite3" or name.startswith("sqlalchemy.dialects")
+    }
+    assert users == {DIALECT}
+    server = [module for module in production() if module.name.startswith("bootpilot_server.")]
+    words = re.compile(r"PRAGMA|sqlite_|\.on_conflict_")
+    assert [module.name for module in server if words.search(module.path.read_text("utf-8")) and module.name != DIALECT] == []

@@ -2,11 +2,8 @@
 
 import concurrent.futures
 import io
-import json
 import os
-import sqlite3
 import stat
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,19 +14,10 @@ from bootpilot_server.asking.secret_key import load_secret_key
 from bootpilot_server.config import Config
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError, OperatorError
 from bootpilot_server.server import default_home, read_config
-from bootpilot_server.store import boot_records, node_records
 from bootpilot_server.store.database import Database, open_database
-from bootpilot_server.store.schema import SCHEMA_VERSION
-from tests.fakes.bench import Bench, make_bench
-from tests.fakes.reports import SERIAL, make_report
+from tests.fakes.bench import Bench
+from tests.fakes.reports import make_report
 from tests.fakes.site import digest, profile
-
-SCHEMA_1 = Path(__file__).parents[1] / "data/server/schema-1.sql"
-NODE_1 = "INSERT INTO nodes VALUES ('node', 1, 1, 0, '', 2, '10.0.0.7', ?, 'Radxa', ?, 'boot', 2)"
-BOOT_1 = """
-INSERT INTO boots VALUES ('boot', 'node', '0', 1, 1, '0.1.0', 'old', '{"wait": {}}', '["why"]', 'lab', 'p', 'none', 1, -1, '',
-    '{}', NULL, NULL, 5, 'it failed', NULL, NULL)
-"""
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -58,48 +46,6 @@ def test_a_key_that_is_none_is_refused(tmp_path: Path, content: str, mode: int, 
         load_secret_key(tmp_path / "secret.key", path)
     with pytest.raises(HomeError, match="No such file"):
         load_secret_key(tmp_path / "secret.key", tmp_path / "absent")
-
-
-def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "state.sqlite"
-    open_database(path, create=True).close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(HomeError, match="is newer than this program's"):
-        open_database(path, create=True)
-
-
-def test_a_database_of_the_first_program_is_brought_up_to_date_and_keeps_its_nodes(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    with closing(sqlite3.connect(home / "state.sqlite")) as connection:
-        connection.executescript(SCHEMA_1.read_text())
-        report = json.dumps({key: value for key, value in make_report().to_json().items() if key != "loader_builds"})
-        connection.execute(NODE_1, (report, SERIAL))
-        connection.execute(BOOT_1)
-        connection.commit()
-    open_database(tmp_path / "fresh.sqlite", create=True).close()
-    database = open_database(home / "state.sqlite", create=False)
-    with database.reading() as connected:
-        (kept,) = node_records.list_nodes(connected, limit=10)
-        (old,) = boot_records.list_boots(connected, kept.id)
-    database.close()
-    assert (kept.read_report().loader_builds, kept.failures) == ((), 2)
-    assert (old.failure, old.loader, old.read_loader_builds()) == ("it failed", "", ())
-    assert columns_of(home / "state.sqlite") == columns_of(tmp_path / "fresh.sqlite")
-    for bench in make_bench(tmp_path, Config(home)):
-        bench.apply()
-        assert bench.plan().boot is not None
-
-
-def columns_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every table's columns: name, type, whether it must be there, its place in the key."""
-    with closing(sqlite3.connect(path)) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        return {
-            table: sorted((row[1], row[2], row[3], row[5]) for row in connection.execute(f"PRAGMA table_info({table})"))
-            for table in tables
-        }
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 
 from bootpilot_server.artifacts.kernel_header import HEADER_BYTES, kernel_arch, role
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server
 from bootpilot_server.store import schema
+from bootpilot_server.store.dialect import insert_or_update
 
 CHUNK_BYTES = 1 << 20
 # What the kernel unpacks as an initramfs (lib/decompress.c) and Python reads too; of others the size must be told.
@@ -64,8 +64,7 @@ def import_artifact(server: Server, path: Path, name: str) -> Imported:
         raise OperatorError(f"{path}: {error.strerror}") from error
     named = {"name": name, "added_at": time.time()}
     with server.database.writing() as connection:
-        fresh = insert(schema.artifacts).values({"sha256": sha256, **named})
-        connection.execute(fresh.on_conflict_do_update(index_elements=["sha256"], set_=named))
+        insert_or_update(connection, schema.artifacts, {"sha256": sha256, **named}, named)
     return Imported(sha256, size, name, role(head), kernel_arch(head), unpacked)
 
 

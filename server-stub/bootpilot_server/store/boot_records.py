@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, RowMapping, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from bootpilot_agent.events import Event, EventName, Source
 from bootpilot_server.deciding.boot_state import describe_failure, rank_of
 from bootpilot_server.deciding.recipes import Expects
 from bootpilot_server.deciding.records import BootRecord
+from bootpilot_server.store.dialect import insert_if_new, insert_or_update
 from bootpilot_server.store.schema import boots, events, log_chunks, nodes, questions, recordings
 
 # A waiting board asks for ever under one boot_id; only its last questions can still be asked again.
@@ -43,7 +43,7 @@ def save_boot(connection: Connection, boot_id: str, values: dict[str, object], n
     """Make the boot or give it its next plan; old boots of the node go."""
     fresh = {"id": boot_id, "started_at": now, **values}
     again = {key: value for key, value in values.items() if key != "first_nonce"}
-    connection.execute(insert(boots).values(fresh).on_conflict_do_update(index_elements=["id"], set_=again))
+    insert_or_update(connection, boots, fresh, again)
     own = boots.c.node_id == values["node_id"]
     kept = select(boots.c.id).where(own).order_by(boots.c.started_at.desc(), boots.c.id).limit(MAX_BOOTS)
     connection.execute(boots.delete().where(own, boots.c.id.not_in(kept), boots.c.id != boot_id))
@@ -80,7 +80,7 @@ def add_events(connection: Connection, boot: BootRecord, new: Sequence[Event], n
             "at_ms": event.at_ms,
         }
         row = {**values, "data": json.dumps(event.data), "received_at": now}
-        if connection.execute(insert(events).values(row).on_conflict_do_nothing()).rowcount:
+        if insert_if_new(connection, events, row):
             stored += 1
             _move_on(connection, boot.id, event, now)
     return stored
@@ -145,12 +145,14 @@ def read_log(connection: Connection, boot_id: str, source: str) -> bytes:
 
 
 def read_log_tail(connection: Connection, boot_id: str, source: str, most_bytes: int) -> bytes:
-    """The end of a log, without reading the rest of it. Sixteen pieces hold as much as any page shows."""
-    query = select(func.substr(log_chunks.c.data, -most_bytes)).where(
-        log_chunks.c.boot_id == boot_id, log_chunks.c.source == source
+    """The end of a log, without reading the rest of it."""
+    end = log_bytes(connection, boot_id, source)
+    query = select(log_chunks.c.data).where(
+        log_chunks.c.boot_id == boot_id,
+        log_chunks.c.source == source,
+        log_chunks.c.offset + func.length(log_chunks.c.data) > end - most_bytes,
     )
-    ends: list[bytes] = list(connection.execute(query.order_by(log_chunks.c.offset.desc()).limit(16)).scalars())
-    return b"".join(reversed(ends))[-most_bytes:]
+    return b"".join(connection.execute(query.order_by(log_chunks.c.offset)).scalars())[-most_bytes:]
 
 
 def list_logs(connection: Connection, boot_id: str) -> list[str]:
@@ -161,8 +163,7 @@ def list_logs(connection: Connection, boot_id: str) -> list[str]:
 
 def save_recording(connection: Connection, boot_id: str, data: bytes, now: float) -> None:
     values = {"data": data, "received_at": now}
-    fresh = insert(recordings).values({"boot_id": boot_id, **values})
-    connection.execute(fresh.on_conflict_do_update(index_elements=["boot_id"], set_=values))
+    insert_or_update(connection, recordings, {"boot_id": boot_id, **values}, values)
 
 
 def has_recording(connection: Connection, boot_id: str) -> bool:

@@ -4,24 +4,23 @@ Writers take SQLite's lock when they begin (BEGIN IMMEDIATE), so that what a tra
 Readers cannot write at all (query_only): no GET changes state, whatever its code does.
 """
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError
-from bootpilot_server.store.migrations import MIGRATIONS
-from bootpilot_server.store.schema import SCHEMA_VERSION, metadata
+from bootpilot_server.store import upgrade
+from bootpilot_server.store.dialect import DRIVER_ERRORS, make_engine
 
 BUSY_TIMEOUT_S = 5.0
 POOL_SIZE = 16
+# How long a server that starts waits for the one that is making or upgrading the tables.
+UPGRADE_S = 600.0
 
 
 class Database:
@@ -31,8 +30,8 @@ class Database:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._inode = _inode(path)
-        self._reader = self._engine("DEFERRED", query_only=True)
-        self._writer = self._engine("IMMEDIATE", query_only=False)
+        self._reader = make_engine(path, begin="DEFERRED", query_only=True, timeout_s=busy_timeout_s, pool_size=POOL_SIZE)
+        self._writer = make_engine(path, begin="IMMEDIATE", query_only=False, timeout_s=busy_timeout_s, pool_size=1)
         # Within a process writers queue here, which is fair; SQLite's own wait between processes is a polling loop.
         self._turn = threading.Lock()
 
@@ -53,6 +52,16 @@ class Database:
         finally:
             self._turn.release()
 
+    @contextmanager
+    def remaking(self) -> Iterator[Connection]:
+        """The one writer's transaction, in which tables may be made anew. Raises DatabaseUnavailableError."""
+        engine = make_engine(self.path, begin="IMMEDIATE", query_only=False, timeout_s=UPGRADE_S, pool_size=1, cascade=False)
+        try:
+            with self._transaction(engine) as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
     def close(self) -> None:
         self._reader.dispose()
         self._writer.dispose()
@@ -67,29 +76,8 @@ class Database:
                 yield connection
         except IntegrityError:
             raise
-        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
+        except (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS) as error:
             raise DatabaseUnavailableError(str(getattr(error, "orig", None) or error)) from error
-
-    def _engine(self, begin: str, *, query_only: bool) -> Engine:
-        # mode=rw: a database that is gone must be an error, not an empty new one.
-        url = f"sqlite:///file:{quote(str(self.path.absolute()))}?mode=rw&uri=true"
-        engine = create_engine(
-            url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE * 4, connect_args={"timeout": self._busy_timeout_s}
-        )
-
-        @event.listens_for(engine, "connect")
-        def _connect(connection: Any, _record: object) -> None:
-            # None: sqlite3 itself opens no transactions, so that BEGIN below is the only one.
-            connection.isolation_level = None
-            # FULL: a plan that was answered is on the disk even if the power fails now.
-            for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL", f"query_only = {int(query_only)}"):
-                connection.execute(f"PRAGMA {pragma}")
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql(f"BEGIN {begin}")
-
-        return engine
 
 
 def open_database(path: Path, *, create: bool) -> Database:
@@ -104,7 +92,10 @@ def open_database(path: Path, *, create: bool) -> Database:
         raise HomeError(f"{path}: there is no boot server's database", "--home or BOOTPILOT_HOME names its folder")
     database = Database(path)
     try:
-        _prepare(database)
+        with database.reading() as connection:
+            ready = upgrade.is_ready(connection)
+        if not ready:
+            upgrade.prepare(path, database.remaking)
     except DatabaseUnavailableError as error:
         database.close()
         raise HomeError(f"{path}: {error}", "is it a database of this program, and may this user write it?") from error
@@ -112,29 +103,6 @@ def open_database(path: Path, *, create: bool) -> Database:
         database.close()
         raise
     return database
-
-
-def _prepare(database: Database) -> None:
-    """Make the tables in an empty file, or bring an older program's up to date. Of several servers that start at once, the
-    first does it and the others wait.
-    """
-    with database.reading() as connection:
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if version > SCHEMA_VERSION:
-        raise HomeError(
-            f"{database.path}: schema version {version} is newer than this program's {SCHEMA_VERSION}",
-            "use the newer program, or another --home",
-        )
-    if version == SCHEMA_VERSION:
-        return
-    with database.writing() as connection:
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if version == 0:
-            metadata.create_all(connection)
-        for older in range(max(1, version), SCHEMA_VERSION) if version else ():
-            for statement in MIGRATIONS[older]:
-                connection.exec_driver_sql(statement)
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -6,13 +6,13 @@ Kept by node and build: agents of the first cards say nothing of the loaders bef
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from bootpilot_agent.plan import Report
 from bootpilot_server.deciding.boot_state import StateKind, ended_badly, state_of
 from bootpilot_server.deciding.decision import MAX_FAILURES, MAX_OFFERS, LoaderTries
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.store import boot_records, node_records
+from bootpilot_server.store.dialect import insert_if_new
 from bootpilot_server.store.schema import loader_tries
 
 WAITED = frozenset({StateKind.WAITING, StateKind.SILENT})
@@ -92,4 +92,4 @@ def _change(connection: Connection, node_id: str, build: str, **values: object) 
 
 def _ensure(connection: Connection, node_id: str, build: str) -> None:
     fresh = {"node_id": node_id, "build": build, "failures": 0, "offers": 0, "last_failure": ""}
-    connection.execute(insert(loader_tries).values(fresh).on_conflict_do_nothing())
+    insert_if_new(connection, loader_tries, fresh)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, Row, RowMapping, and_, func, or_, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, best_serial, grade_evidence
 from bootpilot_agent.plan import Report
 from bootpilot_server.deciding.identification import KnownNode
 from bootpilot_server.deciding.records import NodeRecord, report_text
+from bootpilot_server.store.dialect import insert_or_update
 from bootpilot_server.store.schema import boots, evidence, history, nodes
 
 MAX_HISTORY = 500
@@ -97,15 +97,11 @@ def save_node(connection: Connection, node_id: str, report: Report, address: str
         "conflict": conflict,
     }
     fresh = {"id": node_id, "created_at": now, "simulated": report.simulated, **seen}
-    connection.execute(insert(nodes).values(fresh).on_conflict_do_update(index_elements=["id"], set_=seen))
+    insert_or_update(connection, nodes, fresh, seen)
     for piece in report.evidence:
         values = {"grade": piece.grade.value, "source": piece.source, "last_seen_at": now}
         key = {"node_id": node_id, "kind": piece.kind.value, "value": piece.value}
-        connection.execute(
-            insert(evidence)
-            .values({**key, **values, "first_seen_at": now})
-            .on_conflict_do_update(index_elements=list(key), set_=values)
-        )
+        insert_or_update(connection, evidence, {**key, **values, "first_seen_at": now}, values)
     _forget_evidence(connection, node_id)
     return _record(connection.execute(select(nodes).where(nodes.c.id == node_id)).mappings().one())
 

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 
 from sqlalchemy import Row, select
-from sqlalchemy.dialects.sqlite import insert
 
 from bootpilot_server.errors import DatabaseUnavailableError
 from bootpilot_server.store.database import Database
+from bootpilot_server.store.dialect import insert_or_update
 from bootpilot_server.store.schema import refusals
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,7 @@ def note_refusal(database: Database, address: str, detail: str, now: float) -> N
     again = {"times": refusals.c.times + 1, "last_at": now}
     try:
         with database.writing() as connection:
-            connection.execute(
-                insert(refusals).values(fresh).on_conflict_do_update(index_elements=["address", "detail"], set_=again)
-            )
+            insert_or_update(connection, refusals, fresh, again)
             edge = (
                 select(refusals.c.last_at).order_by(refusals.c.last_at.desc()).offset(MAX_REFUSALS).limit(1).scalar_subquery()
             )

@@ -1,4 +1,4 @@
-"""The tables of HOME/state.sqlite. No I/O here; `database.py` makes them.
+"""The tables of HOME/state.sqlite. No I/O here; `upgrade.py` makes them.
 
 Times ending in _at are Unix seconds by the server's clock. No token is stored anywhere; nonces are stored and never shown.
 """
@@ -12,12 +12,13 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Text,
 )
 
-# Raise it with every change of a table, and write the row of migrations.py that goes with it.
-SCHEMA_VERSION = 2
+# The newest of migrations/versions/. Every change of a table here goes into that revision too, or into a new one.
+REVISION = "grid"
 
 metadata = MetaData()
 
@@ -25,6 +26,12 @@ metadata = MetaData()
 def _boot_key(*, primary_key: bool = False) -> Column[str]:
     return Column("boot_id", Text, ForeignKey("boots.id", ondelete="CASCADE"), primary_key=primary_key, nullable=False)
 
+
+# Alembic's own table, which holds one row: the revision of all others.
+alembic_version = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
+
+# What the server knows of itself: `server_id`, by which a database is known to be the same one after a restore.
+about = Table("about", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
 
 nodes = Table(
     "nodes",

@@ -1,0 +1,105 @@
+"""The server of a grid. One revision, which grows until that server is released; then the next one begins."""
+
+import uuid
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "grid"
+down_revision = "loaders"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    _store()
+    _nodes()
+
+
+def _store() -> None:
+    """What the server knows of itself: by its id a database is known to be the same one after a restore."""
+    about = op.create_table("about", sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text, nullable=False))
+    op.bulk_insert(about, [{"key": "server_id", "value": str(uuid.uuid4())}])
+
+
+def _nodes() -> None:
+    """What operators say of nodes, how nodes were approved, and what became of their evidence."""
+    for name, default in (
+        ("name", ""),
+        ("labels", "{}"),
+        ("static_address", ""),
+        ("profile_override", ""),
+        ("approval", ""),
+        ("approved_by", ""),
+        ("batch", ""),
+        ("hold", ""),
+        ("wanted_install", ""),
+        ("conflict_with", "[]"),
+    ):
+        op.add_column("nodes", sa.Column(name, sa.Text, nullable=False, server_default=default))
+    op.add_column("nodes", sa.Column("approved_grade", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("nodes", sa.Column("retired_at", sa.Float))
+    op.add_column("nodes", sa.Column("adopted_at", sa.Float))
+    # There was no other way.
+    op.execute("UPDATE nodes SET approval = 'name' WHERE approved_at IS NOT NULL")
+    for index in ("approval", "name", "conflict"):
+        op.create_index(f"nodes_{index}", "nodes", [index])
+    op.add_column("boots", sa.Column("token_node", sa.Text, nullable=False, server_default=""))
+    op.add_column("evidence", sa.Column("first_boot", sa.Text, nullable=False, server_default=""))
+    op.add_column("evidence", sa.Column("last_boot", sa.Text, nullable=False, server_default=""))
+    op.add_column("evidence", sa.Column("left_at", sa.Float))
+    op.create_table(
+        "evidence_history",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("node_id", sa.Text, sa.ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("first_seen_at", sa.Float, nullable=False),
+        sa.Column("last_seen_at", sa.Float, nullable=False),
+        sa.Column("first_boot", sa.Text, nullable=False),
+        sa.Column("last_boot", sa.Text, nullable=False),
+        sa.Column("left_at", sa.Float, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+    )
+    op.create_index("evidence_history_of_node", "evidence_history", ["node_id", "id"])
+    op.create_table(
+        "expected_evidence",
+        sa.Column("node_id", sa.Text, sa.ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+    )
+    op.create_index("expected_evidence_value", "expected_evidence", ["kind", "value"])
+    op.create_table(
+        "shared_evidence",
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+        sa.Column("since", sa.Float, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "former_ids",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("node_id", sa.Text, sa.ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("since", sa.Float, nullable=False),
+    )
+    op.create_index("former_ids_of_node", "former_ids", ["node_id"])
+    op.create_table(
+        "batches",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("secret_sha256", sa.Text, nullable=False),
+        sa.Column("max_count", sa.Integer, nullable=False),
+        sa.Column("until", sa.Float, nullable=False),
+        sa.Column("profile", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("closed_at", sa.Float),
+    )
+    op.create_table(
+        "wrong_enrolments",
+        sa.Column("address", sa.Text, primary_key=True),
+        sa.Column("digest", sa.Text, primary_key=True),
+        sa.Column("batch", sa.Text, nullable=False),
+        sa.Column("times", sa.Integer, nullable=False),
+        sa.Column("first_at", sa.Float, nullable=False),
+        sa.Column("last_at", sa.Float, nullable=False),
+    )
