@@ -14,7 +14,7 @@ from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.earlier_note import EarlierNote, carry_on, read_earlier_note
 from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
-from bootpilot_agent.errors import AgentError, NetworkError
+from bootpilot_agent.errors import AgentError, KexecReturnedError, NetworkError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
 from bootpilot_agent.given_identity import IDENTITY, identity_root, is_given
@@ -31,6 +31,7 @@ from bootpilot_agent.unbinding import unbind_devices
 if TYPE_CHECKING:
     from bootpilot_agent.conversation import Conversation, Conversations
     from bootpilot_agent.launch import Launch
+    from bootpilot_agent.network import Candidate
     from bootpilot_agent.payload import Payload
     from bootpilot_agent.recover import Recovery
 
@@ -41,6 +42,7 @@ CARD_S = 20.0
 MAX_WORDS = 64
 FAILURE_FLUSH_S = 8.0
 HANDOVER_FLUSH_S = 4.0
+RETURN_S = 30.0
 
 
 @dataclass
@@ -53,6 +55,7 @@ class BoardEdges:
     _drivers_loaded: bool = False
     _network_started: bool = False
     _network_left: bool = False
+    _way: "Candidate | None" = None
     _settings: Settings | None = None
     _silence: Silence = field(init=False)
     _fetch_deadline: Deadline = field(init=False)
@@ -137,7 +140,8 @@ class BoardEdges:
             self._name_driverless()
             raise
         self._silence.heard()
-        self.devices.network.use(conversation.found.way.candidate)
+        self._way = conversation.found.way.candidate
+        self.devices.network.use(self._way)
         self.say(f"boot server: {conversation.found.way}, named by {conversation.found.way.source}")
         return conversation
 
@@ -207,6 +211,8 @@ class BoardEdges:
             self.say("".join(traceback.format_exception(error.__cause__)).rstrip())
         self.say(f"FAILED at {error}")
         journal.add(EventName.FAILED, stage=error.stage, message=error.message[:2000], hint=error.hint[:2000])
+        if isinstance(error, KexecReturnedError):
+            self._return_to_network()
         transcript = self.devices.console.transcript()
         return self._attention.attend(lambda: journal.flush(FAILURE_FLUSH_S, transcript))
 
@@ -216,7 +222,10 @@ class BoardEdges:
             self._attention.release_watchdog(Watchdog.STOP, 0)
             return False
         # Once the network was left, only a fresh loader gives a state that is known to work.
-        reboot = recovery.reboot or self._network_left or self._silence.is_too_long()
+        gives_way = recovery.gives_way and bool(self._origin.earlier.loader_builds)
+        reboot = recovery.reboot or gives_way or self._network_left or self._silence.is_too_long()
+        if gives_way:
+            self.say("this loader was started by another one, which may manage what this one does not: back to it")
         if self._silence.is_too_long():
             self.say(f"no boot server has answered for {self._silence.limit_h} h; a reboot cures a network adapter that hangs")
         self.say(f"{'reboot' if reboot else 'next try'} in {recovery.wait_s:.0f} s")
@@ -227,6 +236,23 @@ class BoardEdges:
             except AgentError as error:
                 self.say(str(error))
         return True
+
+    def _return_to_network(self) -> None:
+        """After a jump that came back, to tell it: to the server this boot was handed over, and all is well."""
+        way, settings = self._way, self._settings
+        if way is None or settings is None:
+            return None
+        self.say("back to the network, to tell the server")
+        network = self.devices.network
+        network.start(settings, read_evidence(identity_root(self.devices.root)))
+        deadline = Deadline.after(RETURN_S, self.devices.clock)
+        while not deadline.passed():
+            for candidate in network.candidates():
+                if (candidate.lease.interface, candidate.lease.method) == (way.lease.interface, way.lease.method):
+                    return network.use(candidate)
+            self._attention.idle(1.0)
+        self.say(f"{way.lease.interface}: no address in {RETURN_S:.0f} s; going on without")
+        return None
 
     def _name_driverless(self) -> None:
         """Where no server was found, a network adapter without its module may be why."""

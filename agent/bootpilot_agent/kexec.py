@@ -101,7 +101,10 @@ def load(
     if WAYS[arch].by_agent:
         kexec_call.load(payload, capability, system, root)
         return
-    done = run(load_argv(payload, arch, capability), timeout_s=LOAD_S, check=False)
+    try:
+        done = run(load_argv(payload, arch, capability), timeout_s=LOAD_S, check=False)
+    except CommandError as error:
+        raise KexecError(f"kexec did not load the payload: {error.message}") from error
     if done.returncode != 0:
         raise explain(done.stderr)
 

@@ -1,6 +1,7 @@
 """What follows a failed try: one table, from the family of the error to the next wait. Sleeps and sends nothing itself.
 
 Nobody stands in front of 20 000 boards, so no row says "give up"; what only a person can mend is just asked for less often.
+A loader that another loader started is not alone, though: what it fails at again and again, the one on the card may manage.
 """
 
 from dataclasses import dataclass
@@ -22,11 +23,15 @@ from bootpilot_agent.errors import (
 
 @dataclass(frozen=True)
 class Waits:
-    """The wait after the first failure in a row and the longest one; `reboot` means a fresh loader instead of the next try."""
+    """The wait after the first failure in a row and the longest one; `reboot` means a fresh loader instead of the next try.
+
+    `own`: the loader itself may be the cause, not the server, a file or a cable.
+    """
 
     first_s: float
     most_s: float
     reboot: bool = False
+    own: bool = False
 
 
 # The first row whose class fits counts, so families stand below their members.
@@ -34,9 +39,9 @@ WAITS: tuple[tuple[type[AgentError], Waits], ...] = (
     # NICs are down and the card is unmounted: only the firmware brings back a state that is known to work.
     (KexecReturnedError, Waits(10, 300, reboot=True)),
     # The same plan gives the same refusal; a person or the server's limit of attempts changes it.
-    (KexecError, Waits(30, 600)),
-    (MemoryTooSmallError, Waits(60, 900)),
-    (PlanError, Waits(30, 600)),
+    (KexecError, Waits(30, 600, own=True)),
+    (MemoryTooSmallError, Waits(60, 900, own=True)),
+    (PlanError, Waits(30, 600, own=True)),
     (SettingsError, Waits(15, 300)),
     # Caches and mirrors are filled and mended within minutes.
     (VerifyError, Waits(15, 300)),
@@ -46,16 +51,21 @@ WAITS: tuple[tuple[type[AgentError], Waits], ...] = (
     # Cables are plugged in and switches finish spanning tree; asking costs nothing.
     (NetworkError, Waits(1, 30)),
     # Drivers, commands, and faults of our own.
-    (AgentError, Waits(10, 300)),
+    (AgentError, Waits(10, 300, own=True)),
 )
+
+
+# Failures in a row after which a loader gives way to the one that started it.
+GIVES_WAY_AFTER = 3
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What to do now: wait so long, then reboot or try again."""
+    """What to do now: wait so long, then reboot or try again. `gives_way`: reboot if another loader started this one."""
 
     wait_s: float
     reboot: bool
+    gives_way: bool = False
 
 
 def recover(error: AgentError, failures: int, chance: Chance) -> Recovery:
@@ -64,4 +74,4 @@ def recover(error: AgentError, failures: int, chance: Chance) -> Recovery:
     wait_s = min(row.first_s * 2 ** min(failures - 1, 16), row.most_s)
     if isinstance(error, ServerError) and error.retry_after_s is not None:
         wait_s = error.retry_after_s
-    return Recovery(jittered(wait_s, chance), row.reboot)
+    return Recovery(jittered(wait_s, chance), row.reboot, row.own and failures >= GIVES_WAY_AFTER)

@@ -11,7 +11,7 @@ from bootpilot_agent.events import EventName
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.recover import Recovery
-from tests.fakes.board import NOTHING_BOOTED, PATIENCE_S, Ended, Ending, FakeBoard
+from tests.fakes.board import NOTHING_BOOTED, PATIENCE_S, Ended, Ending, FakeBoard, candidate
 from tests.fakes.boot_server import FakeBootServer, problem
 from tests.fakes.kernels import arm64_image, bzimage
 from tests.fakes.scripted_server import Reply
@@ -114,6 +114,25 @@ def test_coming_back_from_the_jump_is_a_failure_and_ends_in_a_reboot(server: Fak
     board.run.jump_works = False
     assert board.boot().how == "reboot -f"
     assert "kexec -e came back" in board.console
+    # The network was down for the jump; for the server, which heard of a handover, it came up once more.
+    assert board.network.used == [candidate(), candidate()]
+    assert server.events()[-2:] == [EventName.HANDOVER, EventName.FAILED]
+
+
+def test_a_jump_that_came_back_where_the_network_does_not_ends_in_a_reboot_all_the_same(
+    server: FakeBootServer, tmp_path: Path
+) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    board.run.jump_works = False
+
+    def lose_the_network() -> None:
+        if EventName.HANDOVER in server.events():
+            board.network.now = ()
+
+    board.network.on_poll = lose_the_network
+    board.sync = lose_the_network
+    assert board.boot().how == "reboot -f"
+    assert "lo: no address in 30 s; going on without" in board.console
 
 
 def test_a_fault_of_the_agent_itself_is_shown_reported_and_followed_by_the_next_try(

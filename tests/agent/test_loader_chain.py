@@ -10,7 +10,7 @@ import pytest
 from bootpilot_agent.earlier_note import EarlierNote, carry_on, read_earlier_note
 from bootpilot_agent.fields import Json
 from bootpilot_agent.settings import Settings
-from tests.fakes.board import FakeBoard, candidate
+from tests.fakes.board import NOTHING_BOOTED, FakeBoard, RecordingRun, candidate
 from tests.fakes.boot_server import FakeBootServer
 
 
@@ -142,6 +142,30 @@ def test_a_loader_that_ran_already_or_is_one_too_many_is_refused_by_name(
     assert board.boot().exit_code == 68
     assert told in board.console
     assert board.run.loaded is None
+
+
+@pytest.mark.parametrize("before", [["card"], []], ids=["started by another", "the card's own"])
+def test_a_loader_whose_kexec_always_fails_gives_way_to_the_one_that_started_it(
+    server: FakeBootServer, tmp_path: Path, before: list[Json]
+) -> None:
+    board = FakeBoard(tmp_path, run=RecordingRun(load_error="kexec_load failed: Invalid argument"))
+    start_from_a_loader(board, {"server": server.url, "server_source": "card", "loader_builds": before})
+    (board.root / "proc/cmdline").write_text("console=ttyS0\n")
+    ended = board.boot()
+    tries = sum(argv[:2] == ["kexec", "-l"] for argv in board.run.commands)
+    if before:
+        assert (ended.how, tries) == ("reboot -f", 3), board.console
+        assert "this loader was started by another one, which may manage what this one does not" in board.console
+    else:
+        assert (ended.how, tries > 10) == (NOTHING_BOOTED, True)
+
+
+def test_what_is_the_servers_fault_makes_no_loader_give_way(server: FakeBootServer, tmp_path: Path) -> None:
+    server.boot["kernel"].update(sha256="0" * 64)  # type: ignore[union-attr]
+    board = FakeBoard(tmp_path)
+    start_from_a_loader(board, {"server": server.url, "server_source": "card", "loader_builds": ["card"]})
+    (board.root / "proc/cmdline").write_text("console=ttyS0\n")
+    assert board.boot().how == NOTHING_BOOTED
 
 
 def test_a_server_that_only_dhcp_named_is_not_trusted_more_by_the_next_loader(server: FakeBootServer, tmp_path: Path) -> None:

@@ -52,6 +52,13 @@ def test_only_a_jump_that_came_back_ends_in_a_reboot() -> None:
     assert recover(KexecReturnedError("back again"), 1, lambda: 0.0).reboot
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_loader_gives_way_for_what_it_may_itself_be_the_cause_of_and_not_at_once(family: type[AgentError]) -> None:
+    foreign = (errors.SettingsError, FetchError, errors.VerifyError, ServerError, NetworkError, KexecReturnedError)
+    gives_way = [recover(family("it failed"), failures, lambda: 0.0).gives_way for failures in (1, 2, 3, 50)]
+    assert gives_way == ([False] * 4 if issubclass(family, foreign) else [False, False, True, True])
+
+
 def test_a_cable_is_looked_at_more_often_than_a_plan_that_needs_a_person() -> None:
     assert recover(NetworkError("no lease"), 1, lambda: 0.0).wait_s < recover(FetchError("slow"), 1, lambda: 0.0).wait_s
     assert recover(FetchError("slow"), 1, lambda: 0.0).wait_s < recover(PlanError("wrong"), 1, lambda: 0.0).wait_s

@@ -153,6 +153,37 @@ def test_a_loader_that_dies_after_its_first_word_is_given_up_too(board: Board) -
     assert "it reported, and the board came back without it" in board.why()[1]
 
 
+@pytest.mark.parametrize("handed_over", [False, True], ids=["kexec refuses", "the jump comes back"])
+def test_a_loader_that_never_gets_to_its_payload_is_given_up_and_the_cards_one_tries(board: Board, handed_over: bool) -> None:
+    for _ in range(MAX_FAILURES):
+        board.power_on()
+        first = board.ask()
+        assert started(first) == NEW
+        board.tell(first, EventName.HANDOVER)
+        payload = board.ask(NEW)
+        for _ in range(1 if handed_over else 3):  # agents that reboot at once, or after three refusals
+            assert started(payload) == ""
+            if handed_over:
+                board.tell(payload, EventName.HANDOVER, seq=1)
+            board.tell(payload, EventName.FAILED, seq=2, stage="kexec", message="no way")
+            payload = payload if handed_over else board.ask_again(NEW)
+    board.power_on()
+    assert started(board.ask()) == ""
+    assert "it reported, and the board came back without it" in board.why()[1]
+    assert not handed_over or "kexec: no way" in board.why()[1]
+
+
+def test_a_payload_that_fails_after_the_jump_speaks_against_no_loader(board: Board) -> None:
+    for _ in range(MAX_FAILURES + 1):
+        board.power_on()
+        first = board.ask()
+        assert started(first) == NEW
+        board.tell(first, EventName.HANDOVER)
+        second = board.ask(NEW)
+        board.tell(second, EventName.HANDOVER, seq=1)
+        board.tell(second, EventName.FAILED, source="payload", stage="disk", message="no disk")
+
+
 def test_power_cuts_at_a_board_that_waits_speak_against_no_loader(board: Board) -> None:
     board.bench.apply(
         loaders__arm64=loader(), rules__lab='priority = 1\nprofile = "ram-page"\nadmit = true\n[match]\nmodel = "none"\n'
@@ -244,7 +275,7 @@ def test_a_loader_for_some_boards_only_is_named_by_match(bench: Bench) -> None:
     bench.apply(loaders__arm64=loader(match='\n[match]\nmodel = "Orange*"\n'))
     board = Board(bench)
     assert started(board.ask()) == ""
-    assert "loader arm64 lost: model is 'Radxa ROCK 5B', the rule wants 'Orange*'" in board.why()
+    assert "loader arm64 lost: model is 'Radxa ROCK 5B', it wants 'Orange*'" in board.why()
     assert started(Board(bench, changes={"model": "Orange Pi PC"}).ask()) == NEW
 
 

@@ -35,6 +35,7 @@ class StateKind(StrEnum):
 MISSED_QUESTIONS = 3
 GRACE_S = 60
 
+FIRST_RANK_AFTER_AGENT = 1 << 32
 FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.BOARD_SILENT})
 
 
@@ -83,9 +84,14 @@ def ended_badly(boot: BootRecord, now: float) -> bool:
     return state.is_failure or returned
 
 
+def jump_came_back(boot: BootRecord) -> bool:
+    """Whether the agent, after it had handed over, spoke again to say that it failed: the payload never ran."""
+    return boot.handover_at is not None and boot.event == EventName.FAILED and boot.event_rank < FIRST_RANK_AFTER_AGENT
+
+
 def rank_of(event: Event) -> int:
     """Orders the events of one boot: whatever a payload says comes after all that the agent said."""
-    return (0 if event.source is Source.AGENT else 1) << 32 | event.seq
+    return (0 if event.source is Source.AGENT else FIRST_RANK_AFTER_AGENT) | event.seq
 
 
 def describe_failure(data: dict[str, Json]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, func, or_, select, update
 
 from bootpilot_agent.plan import Report
-from bootpilot_server.deciding.boot_state import StateKind, ended_badly, state_of
+from bootpilot_server.deciding.boot_state import StateKind, ended_badly, jump_came_back, state_of
 from bootpilot_server.deciding.decision import MAX_FAILURES, MAX_OFFERS, LoaderTries
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.store import boot_records, node_records
@@ -33,9 +33,11 @@ def chain_of(report: Report, boot: BootRecord | None, before: BootRecord | None)
         return report.loader_builds
     if boot is not None:
         return tuple(boot.read_loader_builds())
+    earlier = tuple(before.read_loader_builds()) if before is not None else ()
     if before is not None and before.loader == report.build_id:
-        return (*before.read_loader_builds(), report.build_id)
-    return (report.build_id,)
+        return (*earlier, report.build_id)
+    # The loader that asked last asks again, after a failure.
+    return earlier if earlier[-1:] == (report.build_id,) else (report.build_id,)
 
 
 def settle(connection: Connection, node: NodeRecord, before: BootRecord, report: Report, now: float) -> None:
@@ -49,7 +51,8 @@ def settle(connection: Connection, node: NodeRecord, before: BootRecord, report:
     chain = before.read_loader_builds()
     if len(chain) < 2:
         return
-    if before.handover_at is not None or before.alive_at is not None or state_of(before, now).kind in WAITED:
+    jumped = before.handover_at is not None and not jump_came_back(before)
+    if jumped or before.alive_at is not None or state_of(before, now).kind in WAITED:
         _change(connection, node.id, chain[-1], offers=0, failures=0, last_failure="")
     elif report.build_id != chain[-1]:
         why = "it reported, and the board came back without it" + (f": {before.failure}" if before.failure else "")
