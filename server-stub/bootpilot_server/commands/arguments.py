@@ -11,6 +11,8 @@ from typing import TypeAlias
 # argparse has no public name for what add_subparsers returns.
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
+WHERE = "as in a rule's [match]: arch=arm64, 'label.rack = [r7, r8]', 'memory_mib >= 2048', 'not model = *Pi*'; all must hold"
+
 
 def verb(verbs: Verbs, name: str, command: str, text: str, more: str = "") -> argparse.ArgumentParser:
     parser = verbs.add_parser(
@@ -30,3 +32,13 @@ def add_common(parser: argparse.ArgumentParser, home: object, *, as_json: object
     text = "the server's folder; else BOOTPILOT_HOME, else ~/.local/share/bootpilot"
     parser.add_argument("--home", type=Path, default=home, metavar="DIR", help=text)
     parser.add_argument("--json", action="store_true", default=as_json, help="answer in JSON")
+
+
+def add_where(parser: argparse.ArgumentParser, text: str, *, required: bool = False) -> None:
+    parser.add_argument("--where", action="append", default=[], required=required, metavar="CONDITION", help=f"{text}; {WHERE}")
+
+
+def add_deed(parser: argparse.ArgumentParser) -> None:
+    """What every command that changes something takes."""
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--as", dest="author", metavar="NAME", help="who does this, for the history; else the user and machine")
