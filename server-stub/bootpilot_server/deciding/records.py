@@ -10,7 +10,10 @@ from bootpilot_server.deciding.recipes import Expects
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """One node. `report` is its last report without the nonce; `conflict` is "" except for records of a contradiction."""
+    """One node. `report` is its last report without the nonce; "" if it was announced and never seen: `last_seen_at` is 0.
+
+    `conflict` is "" except for records of a contradiction. `labels` and `conflict_with` are JSON.
+    """
 
     id: str
     created_at: float
@@ -24,6 +27,32 @@ class NodeRecord:
     serial: str
     current_boot: str | None
     failures: int
+    name: str = ""
+    labels: str = "{}"
+    static_address: str = ""
+    profile_override: str = ""
+    approval: str = ""
+    approved_by: str = ""
+    approved_grade: int = 0
+    batch: str = ""
+    hold: str = ""
+    retired_at: float | None = None
+    adopted_at: float | None = None
+    wanted_install: str = ""
+    conflict_with: str = "[]"
+
+    @property
+    def has_reported(self) -> bool:
+        """False for a node that was announced and has not been seen yet: it has no report, model or boot."""
+        return self.report != ""
+
+    def read_labels(self) -> dict[str, str]:
+        labels: dict[str, str] = json.loads(self.labels)
+        return labels
+
+    def read_conflict_with(self) -> tuple[str, ...]:
+        """The nodes between which the contradiction stands."""
+        return tuple(json.loads(self.conflict_with))
 
     def read_report(self) -> Report:
         """The last report again; its nonce is gone, so zeros stand in for it."""
@@ -60,6 +89,11 @@ class BootRecord:
     install_id: str | None
     loader: str = ""
     loader_builds: str = "[]"
+    token_node: str = ""
+    slot_until: float | None = None
+    queued_at: float | None = None
+    queued_until: float | None = None
+    rollout: str = ""
 
     @property
     def must_report(self) -> bool:

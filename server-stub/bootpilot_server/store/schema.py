@@ -51,8 +51,29 @@ nodes = Table(
     Column("current_boot", Text),
     # Boots in a row that failed or fell silent, the current one not counted.
     Column("failures", Integer, nullable=False, default=0),
+    # What an operator says of it: a name, unique unless "", labels as JSON, an address, a profile of its own before all rules.
+    Column("name", Text, nullable=False, default="", server_default=""),
+    Column("labels", Text, nullable=False, default="{}", server_default="{}"),
+    Column("static_address", Text, nullable=False, default="", server_default=""),
+    Column("profile_override", Text, nullable=False, default="", server_default=""),
+    # How it was approved (see deciding/approval.py), by whom, and the grade of the evidence that it was approved with.
+    Column("approval", Text, nullable=False, default="", server_default=""),
+    Column("approved_by", Text, nullable=False, default="", server_default=""),
+    Column("approved_grade", Integer, nullable=False, default=0, server_default="0"),
+    # The batch whose secret it has shown, "" if none.
+    Column("batch", Text, nullable=False, default="", server_default=""),
+    # Why it is on hold, "" if it is not; when it was retired, and when it was taken over from the mark on its disk.
+    Column("hold", Text, nullable=False, default="", server_default=""),
+    Column("retired_at", Float),
+    Column("adopted_at", Float),
+    Column("wanted_install", Text, nullable=False, default="", server_default=""),
+    # The nodes between which a contradiction stands, as JSON.
+    Column("conflict_with", Text, nullable=False, default="[]", server_default="[]"),
     Index("nodes_last_seen", "last_seen_at"),
     Index("nodes_approved", "approved_at"),
+    Index("nodes_approval", "approval"),
+    Index("nodes_name", "name"),
+    Index("nodes_conflict", "conflict"),
 )
 
 evidence = Table(
@@ -65,7 +86,84 @@ evidence = Table(
     Column("source", Text, nullable=False),
     Column("first_seen_at", Float, nullable=False),
     Column("last_seen_at", Float, nullable=False),
+    # The boots that showed it first and last, "" where that is not known; and since when the node reports without it.
+    Column("first_boot", Text, nullable=False, default="", server_default=""),
+    Column("last_boot", Text, nullable=False, default="", server_default=""),
+    Column("left_at", Float),
     Index("evidence_value", "kind", "value"),
+)
+
+# What a node showed once: pieces that came back are in `evidence` again, those that an operator took away are only here.
+evidence_history = Table(
+    "evidence_history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node_id", Text, ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("first_seen_at", Float, nullable=False),
+    Column("last_seen_at", Float, nullable=False),
+    Column("first_boot", Text, nullable=False),
+    Column("last_boot", Text, nullable=False),
+    Column("left_at", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    Index("evidence_history_of_node", "node_id", "id"),
+)
+
+# By what a node is known that was announced and has not reported yet. `kind` is a column of the list: serial, mac or card.
+expected_evidence = Table(
+    "expected_evidence",
+    metadata,
+    Column("node_id", Text, ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Index("expected_evidence_value", "kind", "value"),
+)
+
+# Evidence that several boards share, as an operator found out: it counts for nobody.
+shared_evidence = Table(
+    "shared_evidence",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("by", Text, nullable=False),
+)
+
+# Ids of records that were merged into another one: people's notes and marks on disks still say them.
+former_ids = Table(
+    "former_ids",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node_id", Text, ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+    Column("since", Float, nullable=False),
+    Index("former_ids_of_node", "node_id"),
+)
+
+# Enrolment by a secret on the cards. Only a digest of it is kept.
+batches = Table(
+    "batches",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("secret_sha256", Text, nullable=False),
+    Column("max_count", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("closed_at", Float),
+)
+
+# Secrets that fitted no batch, by digest: so that guessing is seen, and slowed down.
+wrong_enrolments = Table(
+    "wrong_enrolments",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("batch", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
 )
 
 boots = Table(
@@ -98,7 +196,17 @@ boots = Table(
     # The build of the loader that the last plan starts, "" for any other payload; and the loaders since power-on, as JSON.
     Column("loader", Text, nullable=False, default="", server_default=""),
     Column("loader_builds", Text, nullable=False, default="[]", server_default="[]"),
+    # The node for which its token was made, "" if that is the node of today: a boot keeps its token when its node is merged.
+    Column("token_node", Text, nullable=False, default="", server_default=""),
+    # Until when it holds one of the server's slots at the latest; since when it waits for one, and by when it is to ask again.
+    Column("slot_until", Float),
+    Column("queued_at", Float),
+    Column("queued_until", Float),
+    # The rollout whose profile its last plan gives, "" for none.
+    Column("rollout", Text, nullable=False, default="", server_default=""),
     Index("boots_of_node", "node_id", "started_at"),
+    Index("boots_slot", "slot_until"),
+    Index("boots_queue", "queued_until", "queued_at"),
 )
 
 # What became of newer loaders on a node: failures and offers in a row.
@@ -180,6 +288,66 @@ revisions = Table(
     Column("applied_at", Float, nullable=False),
     # {path: text} of the whole folder, as it was checked.
     Column("texts", Text, nullable=False),
+    # Who put it in force, and what it is besides a folder's content: "rollback to 3".
+    Column("applied_by", Text, nullable=False, default="", server_default=""),
+    Column("note", Text, nullable=False, default="", server_default=""),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # --where texts, and the sizes of the waves (0: all the rest), as JSON.
+    Column("selector", Text, nullable=False),
+    Column("waves", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    # 0: as many at once as there are.
+    Column("max_concurrent", Integer, nullable=False),
+    # "3%" or "3".
+    Column("stop_at", Text, nullable=False),
+    Column("soak_s", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    # Why it is in this state, as far as it was not a person who wanted it so.
+    Column("why", Text, nullable=False),
+    # The wave that is open, from 0.
+    Column("wave", Integer, nullable=False),
+    # How many nodes the selector meant when it was made.
+    Column("total", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("checked_at", Float, nullable=False),
+)
+
+# The nodes that a rollout has reached. They stay when a node is forgotten: its place in the wave is used up.
+rollout_tickets = Table(
+    "rollout_tickets",
+    metadata,
+    Column("rollout", Text, ForeignKey("rollouts.name", ondelete="CASCADE"), primary_key=True),
+    Column("node_id", Text, primary_key=True),
+    Column("wave", Integer, nullable=False),
+    Column("taken_at", Float, nullable=False),
+    # The boot that was given the profile last, and until when at the latest it counts as one of those under way.
+    Column("boot_id", Text, nullable=False),
+    Column("busy_until", Float),
+    # Of what was heard, the last counts: well_at or failed_at is set, or neither yet.
+    Column("well_at", Float),
+    Column("failed_at", Float),
+    Column("why", Text, nullable=False, default=""),
+    # The profile that rules gave it before.
+    Column("former", Text, nullable=False),
+    Index("rollout_tickets_of_node", "node_id"),
+)
+
+rollout_history = Table(
+    "rollout_history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rollout", Text, ForeignKey("rollouts.name", ondelete="CASCADE"), nullable=False),
+    Column("at", Float, nullable=False),
+    # "" for the server itself.
+    Column("by", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("rollout_history_of", "rollout", "id"),
 )
 
 # Reports that could not be accepted, so that a board which is refused is not invisible. Bounded, oldest out first.

@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     _store()
     _nodes()
+    _rollouts()
 
 
 def _store() -> None:
@@ -103,3 +104,54 @@ def _nodes() -> None:
         sa.Column("first_at", sa.Float, nullable=False),
         sa.Column("last_at", sa.Float, nullable=False),
     )
+
+
+def _rollouts() -> None:
+    """Who put what in force, rollouts, and slots for installs and large downloads."""
+    for name in ("applied_by", "note"):
+        op.add_column("revisions", sa.Column(name, sa.Text, nullable=False, server_default=""))
+    for name in ("slot_until", "queued_at", "queued_until"):
+        op.add_column("boots", sa.Column(name, sa.Float))
+    op.add_column("boots", sa.Column("rollout", sa.Text, nullable=False, server_default=""))
+    op.create_index("boots_slot", "boots", ["slot_until"])
+    op.create_index("boots_queue", "boots", ["queued_until", "queued_at"])
+    op.create_table(
+        "rollouts",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("selector", sa.Text, nullable=False),
+        sa.Column("waves", sa.Text, nullable=False),
+        sa.Column("profile", sa.Text, nullable=False),
+        sa.Column("max_concurrent", sa.Integer, nullable=False),
+        sa.Column("stop_at", sa.Text, nullable=False),
+        sa.Column("soak_s", sa.Integer, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("wave", sa.Integer, nullable=False),
+        sa.Column("total", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("checked_at", sa.Float, nullable=False),
+    )
+    op.create_table(
+        "rollout_tickets",
+        sa.Column("rollout", sa.Text, sa.ForeignKey("rollouts.name", ondelete="CASCADE"), primary_key=True),
+        sa.Column("node_id", sa.Text, primary_key=True),
+        sa.Column("wave", sa.Integer, nullable=False),
+        sa.Column("taken_at", sa.Float, nullable=False),
+        sa.Column("boot_id", sa.Text, nullable=False),
+        sa.Column("busy_until", sa.Float),
+        sa.Column("well_at", sa.Float),
+        sa.Column("failed_at", sa.Float),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("former", sa.Text, nullable=False),
+    )
+    op.create_index("rollout_tickets_of_node", "rollout_tickets", ["node_id"])
+    op.create_table(
+        "rollout_history",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("rollout", sa.Text, sa.ForeignKey("rollouts.name", ondelete="CASCADE"), nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+    )
+    op.create_index("rollout_history_of", "rollout_history", ["rollout", "id"])
