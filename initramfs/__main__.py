@@ -51,7 +51,12 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="copy the files into this folder")
     parser.add_argument("--workload", action="store_true", help="build the RAM workload instead of the loader")
     parser.add_argument("--drivers", action="append", default=[], choices=optional, help="add a group of drivers (repeatable)")
-    parser.add_argument("--kernel", default="", metavar="PACKAGE", help="another kernel, e.g. linux-image-armmp")
+    parser.add_argument(
+        "--kernel",
+        default="",
+        metavar="KERNEL",
+        help="another Debian kernel: of another release (trixie), by package (linux-image-armmp/trixie), or the path of a .deb",
+    )
     parser.add_argument("--refresh", action="store_true", help="ask the mirror for newer packages")
     return parser
 

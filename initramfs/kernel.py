@@ -10,6 +10,7 @@ from initramfs.chroot import run_in_root
 from initramfs.drivers import DriverGroup
 from initramfs.errors import BuildError
 from initramfs.kernel_modules import Module, ModuleTree, closure, module_bytes
+from initramfs.mirrors import is_release
 from initramfs.packages import Packages
 from initramfs.private_apt import Package, PackageSet
 
@@ -34,9 +35,10 @@ class Kernel:
 
 
 def fetch_kernel(packages: Packages, architecture: Architecture, wanted: str) -> Kernel:
-    """The newest kernel of a metapackage, `linux-image-arm64` or (of another release) `linux-image-arm64/trixie`, or a kernel
-    package's file, `./linux-image-6.12.9-arm64_6.12.9-1_arm64.deb`; alone: its dependencies are for installed systems."""
-    package = _kernel_package(packages, wanted)
+    """The newest kernel of a metapackage, `linux-image-arm64`; of another release, `linux-image-arm64/trixie` or, for the
+    architecture's own, `trixie`; or a kernel package's file, `./linux-image-6.12.9-arm64_6.12.9-1_arm64.deb`. Alone: its
+    dependencies are for installed systems. Raises BuildError."""
+    package = _kernel_package(packages, architecture, wanted)
     name = package.name
     root = packages.unpacked((package,))
     version = name.removeprefix("linux-image-").removesuffix("-unsigned")
@@ -49,10 +51,15 @@ def fetch_kernel(packages: Packages, architecture: Architecture, wanted: str) ->
     return kernel
 
 
-def _kernel_package(packages: Packages, wanted: str) -> Package:
+def _kernel_package(packages: Packages, architecture: Architecture, wanted: str) -> Package:
     if wanted.endswith(".deb"):
         return packages.from_file(Path(wanted))
-    metapackage, _, release = wanted.partition("/")
+    metapackage, _, release = (f"{architecture.kernel_package}/{wanted}" if is_release(wanted) else wanted).partition("/")
+    if not metapackage.startswith("linux-image-"):
+        raise BuildError(
+            f"{wanted!r} is no kernel",
+            f"name a Debian release (trixie), a package ({architecture.kernel_package}/trixie), or the file of one (.deb)",
+        )
     archive = packages.of_release(release) if release else packages
     (package,) = archive.resolve(PackageSet(alone=(archive.newest_version_of(metapackage, "linux-image-"),)))
     return package

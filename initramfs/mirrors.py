@@ -14,7 +14,8 @@ MIRROR_SETTING = "BOOTPILOT_DEBIAN_MIRROR"
 # In the package debian-archive-keyring of Debian and Ubuntu. A trixie machine's own signed-by may name a newer key only.
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # Release names as a host's configuration may have them; before its first `apt-get update` a target has no Origin to look at.
-_DEBIAN_RELEASE = re.compile(r"(bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)(-updates|-security|/updates)?")
+_RELEASES = ("bookworm", "trixie", "forky", "sid", "oldstable", "stable", "testing", "unstable")
+_DEBIAN_RELEASE = re.compile(rf"({'|'.join(_RELEASES)})(-updates|-security|/updates)?")
 INDEX_FORMAT = "$(ORIGIN)\t$(RELEASE)\t$(COMPONENT)\t$(REPO_URI)"
 
 
@@ -29,6 +30,11 @@ class Suite:
     components: str = "main"
     kind: str = "deb"  # deb-src: source packages
     priority: int = 0  # as apt pins it; 0: as the archive says itself, which for backports is "only when asked for"
+
+
+def is_release(name: str) -> bool:
+    """Is this what Debian calls one of its releases, rather than a package?"""
+    return name in _RELEASES
 
 
 def suites_from_mirror(mirror: str, release: str) -> tuple[Suite, ...]:

@@ -121,8 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     parts.add_argument(
         "--loader-kernel",
         default="",
-        metavar="PACKAGE",
-        help="another Debian kernel: linux-image-arm64/trixie, or the path of a .deb",
+        metavar="KERNEL",
+        help="another Debian kernel: of another release (trixie), by package (linux-image-rt-arm64/trixie), or the path of a .deb",
     )
     parts.add_argument("--firmware", type=Path, metavar="DIR", help="take the firmware's files from here, where it has them")
     parts.add_argument(

@@ -15,6 +15,7 @@ from initramfs.architectures import ARCHITECTURES
 from initramfs.build import Loader, build_loader
 from initramfs.chroot import run_in_root
 from initramfs.drivers import DRIVER_GROUPS
+from initramfs.errors import BuildError
 from initramfs.kernel import fetch_kernel
 from initramfs.kernel_modules import ModuleTree
 from initramfs.loader import LAST_ENTRY
@@ -40,6 +41,24 @@ def test_every_driver_of_the_table_is_in_some_kernel() -> None:
         trees.append(ModuleTree(kernel.modules))
     words = {word for group in DRIVER_GROUPS for word in group.modules.split()}
     assert {word for word in words if not any(tree.matching([word]) or tree.is_built_in(word) for tree in trees)} == set()
+
+
+@pytest.mark.parametrize("wanted", ["trixe", "linux-headers-arm64", "arm64/trixie"])
+def test_what_is_no_kernel_is_refused_with_what_can_be_named(wanted: str) -> None:
+    architecture = ARCHITECTURES["arm64"]
+    with pytest.raises(BuildError, match=f"'{wanted}' is no kernel") as caught:
+        fetch_kernel(Packages(architecture, Progress(io.StringIO())), architecture, wanted)
+    assert "a Debian release (trixie), a package (linux-image-arm64/trixie)" in caught.value.hint
+
+
+def test_a_release_stands_for_its_kernel_of_the_architecture() -> None:
+    architecture = ARCHITECTURES["arm64"]
+    kernels = [
+        fetch_kernel(Packages(architecture, Progress(io.StringIO())), architecture, wanted)
+        for wanted in ("bookworm", "linux-image-arm64/bookworm")
+    ]
+    assert kernels[0] == kernels[1]
+    assert kernels[0].version.endswith("-arm64")
 
 
 def test_a_second_build_is_the_first_one(loader: Loader) -> None:
