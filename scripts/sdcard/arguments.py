@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "--loader-kernel",
         default="",
         metavar="KERNEL",
-        help="another Debian kernel: of another release (trixie), by package (linux-image-rt-arm64/trixie), or the path of a .deb",
+        help="another Debian kernel: of another release (trixie), by package (linux-image-arm64/trixie), or a .deb",
     )
     parts.add_argument("--firmware", type=Path, metavar="DIR", help="take the firmware's files from here, where it has them")
     parts.add_argument(
