@@ -3,6 +3,9 @@
 The comparison happens at the best grade that both sides have at all: agreement below it never outvotes disagreement at it. So
 a card or a USB network adapter moved to another board does not take the board's name along, and a board whose serial number
 is unknown to the server is never taken for one that merely shares a cloned MAC.
+
+What a node showed once and does not show any more still denies (a board with another serial number is another board), but it
+names the node only where nobody is named by what nodes show today: an adapter that was given away goes with its new owner.
 """
 
 from collections.abc import Iterable
@@ -14,10 +17,11 @@ from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade
 
 @dataclass(frozen=True)
 class KnownNode:
-    """What the server remembers about a node's identity."""
+    """What the server remembers about a node's identity. `former` is what it showed once and not in its last report."""
 
     node_id: str
     evidence: frozenset[Evidence]
+    former: frozenset[Evidence] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,16 @@ class _Comparison:
 
 def match_node(evidence: Iterable[Evidence], nodes: Iterable[KnownNode]) -> Match | Unknown | Conflict:
     """The outcome does not depend on the order of either argument; evidence of grade NONE never counts."""
-    shown = frozenset(evidence)
-    compared = sorted((_compare(shown, node) for node in nodes), key=lambda found: (-found.grade, found.node_id))
-    related = [found for found in compared if found.relation is not _Relation.DIFFERS]
+    shown, known = frozenset(evidence), list(nodes)
+    today = _sole_best([_compare(shown, node, node.evidence) for node in known])
+    if not isinstance(today, Unknown):
+        return today
+    return _sole_best([_compare(shown, node, node.evidence | node.former) for node in known])
+
+
+def _sole_best(compared: Iterable[_Comparison]) -> Match | Unknown | Conflict:
+    ordered = sorted(compared, key=lambda found: (-found.grade, found.node_id))
+    related = [found for found in ordered if found.relation is not _Relation.DIFFERS]
     if not related:
         return Unknown()
     top = [found for found in related if found.grade == related[0].grade]
@@ -74,20 +85,22 @@ def known_by(evidence: Iterable[Evidence]) -> Grade:
     return max((piece.grade for piece in evidence), default=Grade.NONE)
 
 
-def _compare(shown: frozenset[Evidence], node: KnownNode) -> _Comparison:
-    level = min(known_by(shown), known_by(node.evidence))
-    mine, theirs = _by_kind(shown, level), _by_kind(node.evidence, level)
-    common = [kind for kind in EvidenceKind if kind in mine and kind in theirs]
+def _compare(shown: frozenset[Evidence], node: KnownNode, naming: frozenset[Evidence]) -> _Comparison:
+    """`naming` is the part of the node's evidence that may name it; all of it may deny."""
+    ever = node.evidence | node.former
+    level = min(known_by(shown), known_by(ever))
+    mine, theirs, all_theirs = _by_kind(shown, level), _by_kind(naming, level), _by_kind(ever, level)
+    common = [kind for kind in EvidenceKind if kind in mine and kind in all_theirs]
     # A kind with several values (MACs, disks) agrees if any is shared: a part was added or removed, the board is the same.
-    agreeing = [kind for kind in common if mine[kind] & theirs[kind]]
-    differing = [kind for kind in common if not mine[kind] & theirs[kind]]
+    agreeing = {kind: min(mine[kind] & theirs[kind]) for kind in common if mine[kind] & theirs.get(kind, set())}
+    differing = [kind for kind in common if not mine[kind] & all_theirs[kind]]
     if level is Grade.NONE or not agreeing:
         return _Comparison(node.node_id, _Relation.DIFFERS, level, "")
-    because = "same " + ", ".join(f"{kind} {min(mine[kind] & theirs[kind])}" for kind in agreeing)
+    because = "same " + ", ".join(f"{kind} {value}" for kind, value in agreeing.items())
     if not differing:
         return _Comparison(node.node_id, _Relation.AGREES, level, because)
     other = ", ".join(
-        f"{kind} ({'/'.join(sorted(mine[kind]))} instead of {'/'.join(sorted(theirs[kind]))})" for kind in differing
+        f"{kind} ({'/'.join(sorted(mine[kind]))} instead of {'/'.join(sorted(all_theirs[kind]))})" for kind in differing
     )
     return _Comparison(node.node_id, _Relation.CONTRADICTS, level, f"{because}, but another {other}")
 

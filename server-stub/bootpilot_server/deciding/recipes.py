@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bootpilot_agent.local_boot import Find, Otherwise
 from bootpilot_agent.plan import DtbPolicy, Watchdog
+
+# What a rules' file may say; a node's own profile stands one above.
+MAX_RULE_PRIORITY = 1_000_000
+MAX_PRIORITY = MAX_RULE_PRIORITY + 1
+OWN_PROFILE = "(this node's own profile)"
 
 
 class Expects(StrEnum):
@@ -50,6 +56,20 @@ class FileRecipe:
 
 
 @dataclass(frozen=True)
+class LocalRecipe:
+    """How a system that a profile has installed is started, and what becomes of a board on which that failed `failures` times
+    in a row. `expects` is what it says of itself afterwards; `rescue` the profile for `Otherwise.RESCUE`.
+    """
+
+    find: Find = Find.MARK
+    partition: str = ""
+    expects: Expects = Expects.NONE
+    otherwise: Otherwise = Otherwise.WAIT
+    failures: int = 3
+    rescue: str = ""
+
+
+@dataclass(frozen=True)
 class Profile:
     """A named recipe that makes a boot plan. `arch` is "" where it fits any."""
 
@@ -69,6 +89,9 @@ class Profile:
     valid_s: int = 300
     fetch_deadline_s: int = 3600
     payload_up_deadline_s: int = 300
+    done_deadline_s: int = 7200
+    attempts: int = 3
+    local: LocalRecipe = LocalRecipe()
 
     @property
     def artifacts(self) -> tuple[ArtifactRef, ...]:
@@ -86,13 +109,20 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rule:
-    """A selector that gives matching nodes a profile. Every condition must hold; none at all selects every node."""
+    """A selector that gives matching nodes a profile. Every condition must hold; none at all selects every node.
+
+    `install` is the key of what a profile that writes a disk installs: another key is another install.
+    `admit` lets in boards that nobody has approved: as many as `max_count` (0: any number) and until `until` (Unix seconds).
+    """
 
     name: str
     priority: int
     profile: str
     admit: bool = False
+    max_count: int = 0
+    until: float | None = None
     conditions: tuple[Condition, ...] = ()
+    install: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from bootpilot_server.deciding.end_date import end_of
 from bootpilot_server.deciding.facts import FACTS, LABEL
-from bootpilot_server.deciding.recipes import Condition, Rule
+from bootpilot_server.deciding.recipes import MAX_RULE_PRIORITY, Condition, Rule
 from bootpilot_server.deciding.selection import condition_fault, could_meet, looks_apart
 from bootpilot_server.site_folder.findings import Table
 
-MAX_PRIORITY = 1_000_000
+MAX_COUNT = 10_000_000
 # How rules of the first release compared numbers.
 AT_LEAST = {"memory_at_least_mib": "memory_mib", "cpus_at_least": "cpus"}
 
@@ -16,18 +17,36 @@ AT_LEAST = {"memory_at_least_mib": "memory_mib", "cpus_at_least": "cpus"}
 def read_rule(name: str, table: Table, profiles: frozenset[str]) -> Rule:
     """Faults go into the table's document; what comes back is whole only if there are none."""
     profile = table.text("profile", expected="the name of a profile")
-    rule = replace(read_selector(name, table, profile), admit=table.flag("admit", False))
+    rule = replace(
+        read_selector(name, table, profile),
+        admit=table.flag("admit", False),
+        max_count=table.number("max_count", 0, least=1, most=MAX_COUNT) if table.has("max_count") else 0,
+        until=_until(table),
+    )
+    for key in ("max_count", "until"):
+        if table.has(key) and not rule.admit:
+            table.fault(key, "limits whom `admit = true` lets in, which this rule does not say")
     if profile and profile not in profiles:
         table.fault("profile", f"there is no profiles/{profile}.toml")
     table.close()
     return rule
 
 
+def _until(table: Table) -> float | None:
+    if not table.has("until"):
+        return None
+    try:
+        return end_of(table.values["until"])
+    except ValueError as error:
+        table.fault("until", f"expected {error}, got {table.values['until']!r}")
+        return None
+
+
 def read_selector(name: str, table: Table, outcome: str) -> Rule:
     """`priority` and `[match]`, which say who gets the outcome. The table stays open."""
     return Rule(
         name=name,
-        priority=table.number("priority", most=MAX_PRIORITY),
+        priority=table.number("priority", most=MAX_RULE_PRIORITY),
         profile=outcome,
         conditions=read_conditions(table.table("match")),
     )
@@ -71,7 +90,11 @@ def ties(rules: Iterable[Rule]) -> list[tuple[Rule, Rule]]:
         for other in ordered[index + 1 :]:
             if other.priority != rule.priority:
                 break
-            differ = (rule.profile, rule.admit) != (other.profile, other.admit)
+            differ = _outcome(rule) != _outcome(other)
             if differ and not looks_apart(rule.conditions, other.conditions):
                 found.append((rule, other))
     return found
+
+
+def _outcome(rule: Rule) -> tuple[object, ...]:
+    return (rule.profile, rule.admit, rule.max_count, rule.until)
