@@ -39,6 +39,7 @@ class NodeRecord:
     retired_at: float | None = None
     adopted_at: float | None = None
     wanted_install: str = ""
+    standing: str = ""
     conflict_with: str = "[]"
 
     @property

@@ -66,7 +66,9 @@ nodes = Table(
     Column("hold", Text, nullable=False, default="", server_default=""),
     Column("retired_at", Float),
     Column("adopted_at", Float),
+    # The install that was wanted last, and what a person ordered until further notice: "local" or "rescue:PROFILE".
     Column("wanted_install", Text, nullable=False, default="", server_default=""),
+    Column("standing", Text, nullable=False, default="", server_default=""),
     # The nodes between which a contradiction stands, as JSON.
     Column("conflict_with", Text, nullable=False, default="[]", server_default="[]"),
     Index("nodes_last_seen", "last_seen_at"),
@@ -74,6 +76,39 @@ nodes = Table(
     Index("nodes_approval", "approval"),
     Index("nodes_name", "name"),
     Index("nodes_conflict", "conflict"),
+)
+
+# Every install that was ever wanted on a node, and how far it got: deciding/installs.py says what follows from it.
+installs = Table(
+    "installs",
+    metadata,
+    Column("node_id", Text, ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
+    Column("install_id", Text, primary_key=True),
+    # "order", "rule:KEY", "auto:<former id>" or "adopted".
+    Column("origin", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("wanted_at", Float, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("takes", Integer, nullable=False, default=0),
+    Column("local_failures", Integer, nullable=False, default=0),
+    Column("done_at", Float),
+    Column("last_failure", Text, nullable=False, default=""),
+    Column("by", Text, nullable=False, default=""),
+)
+
+# Reboot and power off: each is given to one question and then spent.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node_id", Text, ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("ordered_at", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("spent_at", Float),
+    Column("spent_boot", Text),
+    Index("orders_of_node", "node_id", "spent_at"),
 )
 
 evidence = Table(

@@ -15,6 +15,7 @@ def upgrade() -> None:
     _store()
     _nodes()
     _rollouts()
+    _installs()
 
 
 def _store() -> None:
@@ -155,3 +156,34 @@ def _rollouts() -> None:
         sa.Column("text", sa.Text, nullable=False),
     )
     op.create_index("rollout_history_of", "rollout_history", ["rollout", "id"])
+
+
+def _installs() -> None:
+    """Every install that was wanted on a node, and orders."""
+    op.add_column("nodes", sa.Column("standing", sa.Text, nullable=False, server_default=""))
+    op.create_table(
+        "installs",
+        sa.Column("node_id", sa.Text, sa.ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("install_id", sa.Text, primary_key=True),
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("profile", sa.Text, nullable=False),
+        sa.Column("wanted_at", sa.Float, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("takes", sa.Integer, nullable=False),
+        sa.Column("local_failures", sa.Integer, nullable=False),
+        sa.Column("done_at", sa.Float),
+        sa.Column("last_failure", sa.Text, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("node_id", sa.Text, sa.ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("ordered_at", sa.Float, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("spent_at", sa.Float),
+        sa.Column("spent_boot", sa.Text),
+    )
+    op.create_index("orders_of_node", "orders", ["node_id", "spent_at"])
