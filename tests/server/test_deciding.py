@@ -93,8 +93,9 @@ def test_no_rules_at_all_is_said_as_it_is() -> None:
 @pytest.mark.parametrize("known_by", [Grade.WEAK, Grade.MEDIUM, Grade.STRONG])
 def test_no_rule_alone_lets_a_board_write_a_disk(known_by: Grade) -> None:
     installer = replace(PROFILE, writes_disk=True, expects=Expects.INSTALLED)
-    assert reason(decision(RULE, profile=installer, known_by=known_by)) == WaitReason.NOT_APPROVED
-    assert decision(RULE, profile=installer, known_by=known_by, approved=True).plan.writes_disk is True
+    report = make_report(features=(*make_report().features, "local", "mark"))
+    assert reason(decision(RULE, profile=installer, known_by=known_by, report=report)) == WaitReason.NOT_APPROVED
+    assert decision(RULE, profile=installer, known_by=known_by, report=report, approved=True).plan.writes_disk is True
 
 
 def test_a_profile_for_another_architecture_is_not_offered() -> None:

@@ -1,22 +1,26 @@
 """What a node boots, and why. No I/O here: neither Flask nor the file system, no clock but the one handed in.
 
 Rules are tried by priority, highest first; the first that matches wins, but for one whose profile this board cannot do: then
-the next one counts. Where the outcome would be a guess (two rules of one priority with different plans, a template that does
-not render, a kernel for another machine) the answer is a wait. A newer loader, if there is one for the board, comes first.
+the next one counts. Before all rules stand a person's orders and what the disk's mark says (installs.py). Where the outcome
+would be a guess (two rules of one priority with different plans, a template that does not render, a kernel for another
+machine) the answer is a wait. A newer loader, if there is one for the board, comes first.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bootpilot_agent.plan import MAX_LOADERS
-from bootpilot_server.deciding.decision import Catalogue, Decision, NodeFacts, RefusedError, WaitReason
-from bootpilot_server.deciding.drafts import draft_boot, draft_wait
+from bootpilot_server.deciding.approval import RULE, admission_objection, is_counted
+from bootpilot_server.deciding.decision import Catalogue, Decision, InstallChanges, NodeFacts, RefusedError, WaitReason
+from bootpilot_server.deciding.drafts import draft_wait
 from bootpilot_server.deciding.facts import facts_of
-from bootpilot_server.deciding.fitting import fit_profile
+from bootpilot_server.deciding.installs import Disk, look_at_disk, step_before_rules, step_without_rules
 from bootpilot_server.deciding.loader_choice import with_newer_loader
-from bootpilot_server.deciding.recipes import Revision, Rule
-from bootpilot_server.deciding.rendering import RenderedFile
+from bootpilot_server.deciding.marks import foreign_mark
+from bootpilot_server.deciding.recipes import MAX_PRIORITY, OWN_PROFILE, Revision, Rule
+from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.selection import why_not
+from bootpilot_server.deciding.step_plans import Outcome, plan_order, plan_rule, plan_step
 
 
 def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float) -> Decision:
@@ -26,65 +30,122 @@ def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float
 
 @dataclass(frozen=True)
 class _Choice:
-    """The rule that decides: its profile's files, or why the board waits all the same. `lacks` as in Decision."""
+    """The rule that decides and what comes of it, or why the board waits all the same. `lacks` as in Decision.
+
+    `admits`: the rule approves the board, and that is to be counted.
+    """
 
     rule: Rule | None = None
-    files: tuple[RenderedFile, ...] = ()
+    outcome: Outcome | None = None
     refusal: RefusedError | None = None
     lacks: str = ""
+    admits: bool = False
 
 
 def _decide_payload(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float) -> Decision:
     why: list[str] = []
-    choice = _choose(node, revision, artifacts, why)
-    rule = choice.rule
-    if choice.refusal is not None or rule is None:
-        refusal = choice.refusal or _nothing_matches(node, revision)
-        wait = draft_wait(node, refusal)
-        return Decision(wait, (refusal.text, *why), rule.name if rule else "", decided_at_s=now, lacks=choice.lacks)
-    profile = revision.profiles[rule.profile]
-    plan = draft_boot(node, profile, choice.files, artifacts)
-    first = f"profile {profile.name} by rule {rule.name} (priority {rule.priority})"
-    return Decision(plan, (first, *why), rule.name, profile.name, profile.expects, choice.files, now, choice.lacks)
-
-
-def _choose(node: NodeFacts, revision: Revision, artifacts: Catalogue, why: list[str]) -> _Choice:
-    """The first rule that the board can follow, or the first one's refusal; what becomes of the others goes into `why`."""
-    first: _Choice | None = None
+    seen, disk = node, Disk()
     try:
         _refuse_unclear(node)
+        matching = _own_profile(node) + _matching(node, revision.rules, why)
+        seen, disk = look_at_disk(node, matching[0] if matching else None, revision.profiles)
+        choice = _before_rules(seen, matching, revision, artifacts) or _choose(seen, matching, revision, artifacts, now, why)
     except RefusedError as refusal:
-        return _Choice(refusal=refusal)
-    left = _matching(node, revision.rules, why)
+        choice = _Choice(refusal=refusal)
+    rule = choice.rule.name if choice.rule else ""
+    if choice.outcome is None:
+        nothing = choice.refusal or _nothing_matches(node, revision)
+        changes = InstallChanges(disk.found, disk.adopts)
+        wait = draft_wait(node, nothing)
+        return Decision(wait, (nothing.text, *why), rule, decided_at_s=now, lacks=choice.lacks, changes=changes)
+    told = choice.outcome
+    return Decision(
+        plan=told.plan,
+        why=(told.reason, *why),
+        rule=rule,
+        profile=told.profile,
+        expects=told.expects,
+        files=told.files,
+        decided_at_s=now,
+        lacks=choice.lacks,
+        admits=choice.admits,
+        changes=replace(told.changes, found=disk.found, adopts=disk.adopts),
+    )
+
+
+def _before_rules(node: NodeFacts, matching: Sequence[Rule], revision: Revision, artifacts: Catalogue) -> _Choice | None:
+    """What stands before every rule: orders, holds, adoption. None if rules decide. Raises RefusedError."""
+    if order := plan_order(node):
+        return _Choice(outcome=order)
+    _refuse_held(node)
+    step = step_before_rules(node, matching[0] if matching else None, revision.profiles)
+    if step is None:
+        return None
+    try:
+        return _Choice(outcome=plan_step(node, step, revision, artifacts))
+    except RefusedError as refusal:
+        return _Choice(refusal=refusal, lacks=_lacks(refusal))
+
+
+def _choose(
+    node: NodeFacts, matching: Sequence[Rule], revision: Revision, artifacts: Catalogue, now: float, why: list[str]
+) -> _Choice:
+    """The first rule that the board can follow, or the first one's refusal; what becomes of the others goes into `why`."""
+    first: _Choice | None = None
+    left = list(matching)
     while left:
         rule = left[0]
         try:
-            _refuse_winner(node, rule, left)
-            files = fit_profile(node, revision.profiles[rule.profile], artifacts)
+            _refuse_winner(node, rule, left, now)
+            admits = not node.approved and is_counted(rule)
+            allowed = replace(node, approved=True, approval=RULE + rule.name) if admits else node
+            outcome = plan_rule(allowed, rule, revision, artifacts)
         except RefusedError as refusal:
-            is_able = refusal.reason is not WaitReason.CAPABILITY
-            first = first or _Choice(rule, (), refusal, "" if is_able else refusal.text)
-            if is_able or all(other.profile == rule.profile for other in left):
+            first = first or _Choice(rule, None, refusal, _lacks(refusal))
+            if not _lacks(refusal) or all(other.profile == rule.profile for other in left):
                 why += _behind(left)
                 return first
             why.append(f"rule {rule.name} (priority {rule.priority}) passed over: {refusal.text}")
             left = [other for other in left if other.profile != rule.profile]
         else:
             why += _behind(left)
-            return _Choice(rule, files, None, first.lacks if first else "")
-    return _Choice()
+            return _Choice(rule, outcome, None, first.lacks if first else "", admits)
+    step = step_without_rules(node, revision.profiles)
+    return _Choice(outcome=plan_step(node, step, revision, artifacts)) if step else _Choice()
+
+
+def _lacks(refusal: RefusedError) -> str:
+    return refusal.text if refusal.reason is WaitReason.CAPABILITY else ""
+
+
+def _own_profile(node: NodeFacts) -> list[Rule]:
+    """What an operator gave this node by name stands before every rule. One that writes a disk is installed once."""
+    return [Rule(OWN_PROFILE, MAX_PRIORITY, node.profile_override)] if node.profile_override else []
 
 
 def _refuse_unclear(node: NodeFacts) -> None:
     """Before any rule: it is not certain which node this is, or it goes round in circles."""
     if node.conflict:
         raise RefusedError(WaitReason.CONFLICT, node.conflict)
+    if mark := foreign_mark(node):
+        raise RefusedError(
+            WaitReason.CONFLICT,
+            f"a disk of this board carries the mark of another one: node {mark.node_id}, {mark.evidence_kind}"
+            f" {one_line(mark.evidence_value)}; put the disk back, wipe its mark, or `bootpilot node replace`",
+        )
     if len(node.loader_builds) > MAX_LOADERS:
         raise RefusedError(
             WaitReason.NO_USABLE_PLAN,
             f"{len(node.loader_builds)} loaders ran in a row on this board ({' -> '.join(node.loader_builds)}): a profile"
             " seems to boot a loader; a newer loader is named in loaders/, and power off and on ends this",
         )
+
+
+def _refuse_held(node: NodeFacts) -> None:
+    if node.retired:
+        raise RefusedError(WaitReason.ON_HOLD, f"this board is retired (`bootpilot node release {node.node_id}` takes it back)")
+    if node.hold:
+        raise RefusedError(WaitReason.ON_HOLD, f"on hold: {node.hold} (`bootpilot node release {node.node_id}` ends this)")
 
 
 def _matching(node: NodeFacts, rules: Sequence[Rule], why: list[str]) -> list[Rule]:
@@ -111,16 +172,14 @@ def _nothing_matches(node: NodeFacts, revision: Revision) -> RefusedError:
     return RefusedError(WaitReason.NOT_APPROVED, f"this board is not approved, and {nothing}")
 
 
-def _refuse_winner(node: NodeFacts, winner: Rule, matching: Iterable[Rule]) -> None:
+def _refuse_winner(node: NodeFacts, winner: Rule, matching: Iterable[Rule], now: float) -> None:
     equal = [rule for rule in matching if rule.priority == winner.priority]
-    outcomes = {(rule.profile, node.approved or rule.admit) for rule in equal}
+    objections = {rule.name: "" if node.approved else admission_objection(rule, node, now) for rule in equal}
+    outcomes = {(rule.profile, not objections[rule.name]) for rule in equal}
     if len(outcomes) > 1:
         names = ", ".join(rule.name for rule in equal)
         raise RefusedError(
             WaitReason.RULE_TIE, f"rules {names} have priority {winner.priority}, all match, and would give different plans"
         )
-    if not (node.approved or winner.admit):
-        raise RefusedError(
-            WaitReason.NOT_APPROVED,
-            f"this board is not approved, and rule {winner.name} does not admit unknown boards (`bootpilot node approve` does)",
-        )
+    if objection := objections[winner.name]:
+        raise RefusedError(WaitReason.NOT_APPROVED, f"this board is not approved, and {objection}")

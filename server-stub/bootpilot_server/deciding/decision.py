@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from bootpilot_agent.evidence import Grade
 from bootpilot_agent.plan import Plan, Report
+from bootpilot_server.deciding.install_facts import InstallFacts, Order
 from bootpilot_server.deciding.recipes import Expects
 from bootpilot_server.deciding.rendering import RenderedFile
 
@@ -62,6 +63,22 @@ class NodeFacts:
     conflict: str = ""
     loader_builds: tuple[str, ...] = ()
     loader_tries: Mapping[str, LoaderTries] = field(default_factory=dict)
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    static_address: str = ""
+    profile_override: str = ""
+    approval: str = ""
+    approved_grade: Grade = Grade.NONE
+    admitted: Mapping[str, int] = field(default_factory=dict)
+    hold: str = ""
+    retired: bool = False
+    adopted: bool = False
+    install: InstallFacts | None = None
+    installs: Mapping[str, InstallFacts] = field(default_factory=dict)
+    standing: str = ""
+    order: Order | None = None
+    former_ids: frozenset[str] = frozenset()
+    other_nodes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,10 +103,26 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
+class InstallChanges:
+    """What a decision changes in the record of a node's installs: those that its disk shows to be done, the unknown one by
+    which the node becomes adopted, the one that this plan begins, the one that is given up, the one that a rule wants and that
+    counts as superseded, and the id of the order that is spent.
+    """
+
+    found: tuple[InstallFacts, ...] = ()
+    adopts: str = ""
+    begins: InstallFacts | None = None
+    gives_up: str = ""
+    covers: InstallFacts | None = None
+    spends: str = ""
+
+
+@dataclass(frozen=True)
 class Decision:
     """A plan without its token, the reasons in the order in which they were found, and the files it needs stored first.
 
-    `lacks` says what the first rule's profile needs and this board, with this loader, cannot do.
+    `lacks` says what the first rule's profile needs and this board, with this loader, cannot do. `admits`: the rule approves the
+    board for good, which is to be counted in the transaction that answers.
     """
 
     plan: Plan
@@ -100,6 +133,8 @@ class Decision:
     files: tuple[RenderedFile, ...] = ()
     decided_at_s: float = 0.0
     lacks: str = ""
+    admits: bool = False
+    changes: InstallChanges = InstallChanges()
 
     @property
     def loader(self) -> str:

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
+from bootpilot_agent.local_boot import Find, LocalBoot
 from bootpilot_agent.plan import Action, Artifact, BootPayload, DtbPolicy, PayloadFile, Plan, Wait, Watchdog
 from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedError, WaitReason, artifact_path
 from bootpilot_server.deciding.recipes import ArtifactRef, Profile
@@ -19,6 +21,8 @@ RETRY_AFTER_S = {
     WaitReason.RULE_TIE: 60,
     WaitReason.CAPABILITY: 300,
 }
+# The feature of an agent that finds marks, and reports them.
+MARK = "mark"
 # PCs have ACPI; there is no device tree that their payload could get or miss.
 WITHOUT_DEVICE_TREE = frozenset({"amd64"})
 
@@ -26,13 +30,21 @@ WITHOUT_DEVICE_TREE = frozenset({"amd64"})
 def required_features(profile: Profile, arch: str) -> tuple[str, ...]:
     """What the agent must be able to do; it refuses a plan whose `requires` it does not know."""
     tree = () if arch in WITHOUT_DEVICE_TREE and profile.dtb_policy is DtbPolicy.RUNNING else (f"dtb:{profile.dtb_policy}",)
-    return tuple(dict.fromkeys((Action.BOOT.value, *tree, *profile.requires)))
+    # Whoever installs must be able to tell of it afterwards, and to start what was installed.
+    disk = local_features(Find.MARK) if profile.writes_disk else ()
+    return tuple(dict.fromkeys((Action.BOOT.value, *tree, *disk, *profile.requires)))
 
 
 def draft_boot(
-    node: NodeFacts, profile: Profile, files: Iterable[RenderedFile], artifacts: Catalogue, *, loader: str = ""
+    node: NodeFacts,
+    profile: Profile,
+    files: Iterable[RenderedFile],
+    artifacts: Catalogue,
+    *,
+    loader: str = "",
+    install_id: str | None = None,
 ) -> Plan:
-    """`loader` is the build id if this profile is a newer loader."""
+    """`loader` is the build id if this profile is a newer loader, `install_id` what it installs."""
 
     def artifact(ref: ArtifactRef) -> Artifact:
         return Artifact(artifacts.urls(ref.sha256), artifacts.stored[ref.sha256].size_bytes, ref.sha256, ref.unpacked_bytes)
@@ -49,7 +61,8 @@ def draft_boot(
         fetch_deadline_s=profile.fetch_deadline_s,
         payload_up_deadline_s=profile.payload_up_deadline_s,
         watchdog=profile.watchdog,
-        install_id=None,
+        install_id=install_id,
+        done_deadline_s=profile.done_deadline_s if install_id else None,
         boot=BootPayload(
             profile=profile.name,
             kernel=artifact(profile.kernel),
@@ -71,12 +84,32 @@ def _payload_file(file: RenderedFile) -> PayloadFile:
 
 
 def draft_wait(node: NodeFacts, refusal: RefusedError) -> Plan:
+    wait = Wait(refusal.reason, RETRY_AFTER_S[refusal.reason], refusal.text[:1000])
+    return replace(_draft(node, Action.WAIT), wait=wait)
+
+
+def draft_local(node: NodeFacts, local: LocalBoot, install_id: str | None) -> Plan:
+    """`install_id` is what is expected on the disk, None where that is not known."""
+    return replace(_draft(node, Action.LOCAL), requires=local_features(local.find), install_id=install_id, local=local)
+
+
+def draft_order(node: NodeFacts, action: Action) -> Plan:
+    return _draft(node, action)
+
+
+def local_features(find: Find) -> tuple[str, ...]:
+    """What an agent must be able to do to start a system from its disk."""
+    return (Action.LOCAL.value, MARK) if find is Find.MARK else (Action.LOCAL.value,)
+
+
+def _draft(node: NodeFacts, action: Action) -> Plan:
+    """What every plan without a payload has in common."""
     return Plan(
         node_id=node.node_id,
         boot_id=node.report.boot_id,
         token="",
         nonce=node.report.nonce,
-        action=Action.WAIT,
+        action=action,
         writes_disk=False,
         requires=(),
         valid_s=Profile.valid_s,
@@ -84,5 +117,4 @@ def draft_wait(node: NodeFacts, refusal: RefusedError) -> Plan:
         payload_up_deadline_s=Profile.payload_up_deadline_s,
         watchdog=Watchdog.STOP,
         install_id=None,
-        wait=Wait(refusal.reason, RETRY_AFTER_S[refusal.reason], refusal.text[:1000]),
     )

@@ -1,11 +1,11 @@
 """Whether a profile can be given to a node: every objection there may be, else its files, rendered. No I/O here."""
 
-from bootpilot_agent.evidence import Grade
 from bootpilot_agent.fields import FieldError
 from bootpilot_agent.plan import check_command_line
+from bootpilot_server.deciding.approval import writing_objection
 from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedError, WaitReason
-from bootpilot_server.deciding.drafts import required_features
-from bootpilot_server.deciding.recipes import ArtifactRef, Profile
+from bootpilot_server.deciding.drafts import local_features, required_features
+from bootpilot_server.deciding.recipes import ArtifactRef, LocalRecipe, Profile
 from bootpilot_server.deciding.rendering import RenderedFile, RenderError, node_context, render_file
 
 
@@ -41,13 +41,20 @@ def fit_profile(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tupl
         raise RefusedError(WaitReason.RENDER_ERROR, f"profile {profile.name}: {error}") from error
 
 
+def fit_local(node: NodeFacts, recipe: LocalRecipe) -> None:
+    """Every objection to this board's starting what is on its disk. Raises RefusedError."""
+    missing = [feature for feature in local_features(recipe.find) if feature not in node.report.features]
+    if missing:
+        text = f"it would start from its disk, which needs {', '.join(missing)}; this loader does not offer that"
+        raise RefusedError(WaitReason.CAPABILITY, text)
+    if objection := node.report.inventory.kexec.objection:
+        raise RefusedError(WaitReason.CAPABILITY, objection)
+
+
 def _refuse_disk_writer(node: NodeFacts, profile: Profile) -> None:
-    """`admit` lets a board in, but no rule alone lets it write: that takes a person's word for this board."""
-    if profile.writes_disk and not node.approved:
-        known = "" if node.known_by is Grade.STRONG else f", and known only by {node.known_by.name.lower()} evidence"
-        raise RefusedError(
-            WaitReason.NOT_APPROVED, f"profile {profile.name} writes a disk; this board is not approved by name{known}"
-        )
+    """`admit` alone lets a board in, but does not let it write."""
+    if profile.writes_disk and (objection := writing_objection(node)):
+        raise RefusedError(WaitReason.NOT_APPROVED, f"profile {profile.name} writes a disk; {objection}")
 
 
 def _refuse_artifact(profile: Profile, ref: ArtifactRef, artifacts: Catalogue) -> None:

@@ -17,12 +17,15 @@ from bootpilot_server.deciding.recipes import Loader, Offer
 from bootpilot_server.deciding.selection import why_not
 
 # A board that may not boot anything yet, or that is not known for certain, gets no other loader either.
-FIRST_OF_ALL = (WaitReason.CONFLICT, WaitReason.NOT_APPROVED)
+FIRST_OF_ALL = (WaitReason.CONFLICT, WaitReason.NOT_APPROVED, WaitReason.ON_HOLD)
 
 
 def with_newer_loader(node: NodeFacts, loaders: Sequence[Loader], artifacts: Catalogue, told: Decision) -> Decision:
     """The decision, or that a newer loader comes first; `why` says which, and why not."""
     if not loaders or (told.plan.wait is not None and told.plan.wait.reason in FIRST_OF_ALL):
+        return told
+    # Orders are given once; an adopted node gets what is on its disk and nothing else.
+    if told.changes.spends or told.changes.adopts or node.adopted:
         return told
     loader, why = _choose(node, loaders, facts_of(node.node_id, node.report, name=node.name, labels=node.labels))
     if loader is not None and not (objection := _objection(node, loader, told)):
@@ -35,7 +38,12 @@ def with_newer_loader(node: NodeFacts, loaders: Sequence[Loader], artifacts: Cat
             first = f"loader {loader.name} first (build {loader.build}; this board runs {node.report.build_id})"
             after = f"afterwards: {told.why[0]}"
             return Decision(
-                plan, (first, after, *why, *told.why[1:]), told.rule, loader.payload.name, decided_at_s=told.decided_at_s
+                plan,
+                (first, after, *why, *told.why[1:]),
+                told.rule,
+                loader.payload.name,
+                decided_at_s=told.decided_at_s,
+                changes=replace(told.changes, begins=None),
             )
     if loader is not None:
         why = (f"loader {loader.name} (build {loader.build}) is not offered: {objection}", *why)
