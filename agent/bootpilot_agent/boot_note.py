@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bootpilot_agent.card import Card
+from bootpilot_agent.card_settings import CARD_FILE
 from bootpilot_agent.earlier_note import BOOT_JSON, EarlierNote
 from bootpilot_agent.fields import Json
 from bootpilot_agent.plan import Plan
-from bootpilot_agent.settings import CARD_FILE, Settings
+from bootpilot_agent.settings import Settings
 
 if TYPE_CHECKING:  # it speaks HTTP, which is imported late
     from bootpilot_agent.servers import Way
@@ -99,6 +100,6 @@ class Origin:
 
     def card_copy(self) -> dict[str, bytes]:
         """The settings on the card as files for the next loader, which may not find the card any more."""
-        if self.card is None:
+        if self.card is None or (self.card.problem and self.earlier.card_copy):
             return dict(self.earlier.card_copy)
         return {**self.card.beside, CARD_FILE: self.card.settings_text}

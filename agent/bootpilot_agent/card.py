@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_agent import disks, sysfs
+from bootpilot_agent.card_settings import CARD_FILE, MAX_CARD_BYTES, read_card
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
 from bootpilot_agent.setting_values import file_name
-from bootpilot_agent.settings import CARD_FILE, MAX_CARD_BYTES, read_card
 
 POLL_S = 0.05
 MOUNT_POINT = "run/bootpilot/card"

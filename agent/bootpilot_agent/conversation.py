@@ -102,8 +102,9 @@ def pin_ca(settings: Settings, folder: Path, clock: WallClock) -> str:
     """
     if settings.ca_lost:
         raise SettingsError(
-            "the card asks for a CA of its own (`ca`), which cannot be read, so no server can be believed",
-            "see the complaint about `ca` above; write the certificate to the card again",
+            "the card asks for a server that shows a certificate, and what it says of server or CA cannot be read, so no server"
+            " can be believed",
+            "see the complaint about `ca` or bootpilot.txt above; put the file on the card again, or write the card anew",
         )
     if not settings.ca:
         return CA_BUNDLE

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bootpilot_agent.card_settings import MAX_CARD_BYTES
 from bootpilot_agent.fields import FieldError, Fields
-from bootpilot_agent.settings import DHCP, MAX_CARD_BYTES, Settings
+from bootpilot_agent.raw_settings import DHCP
+from bootpilot_agent.settings import Settings
 
 BOOT_JSON = "bootpilot/boot.json"
 # The settings that the first loader read from its card, for a loader that follows it: the card may be gone by then.

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 from bootpilot_agent import report
 from bootpilot_agent.attention import Attention, Worker
 from bootpilot_agent.boot_note import Origin
-from bootpilot_agent.card import Card
 from bootpilot_agent.deadline import Deadline, jittered
 from bootpilot_agent.devices import Devices
-from bootpilot_agent.earlier_note import EarlierNote, carry_on, read_earlier_note
+from bootpilot_agent.earlier_note import EarlierNote
 from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
 from bootpilot_agent.errors import AgentError, KexecReturnedError, NetworkError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
-from bootpilot_agent.given_identity import IDENTITY, identity_root, is_given
+from bootpilot_agent.given_identity import identity_root
 from bootpilot_agent.hardware import read_board, read_inventory
 from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec_capability import read_kexec_capability
+from bootpilot_agent.loader_settings import read_loader_settings
 from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build, has_running_tree, takes_bare_tree
-from bootpilot_agent.settings import CARD_FILE, Settings, merge, own_words, read_card, read_command_line
+from bootpilot_agent.settings import Settings
 from bootpilot_agent.silence import Silence
 from bootpilot_agent.unbinding import unbind_devices
 
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 # After so long without a server the try counts as failed: the console says so, and a shell can be had.
 SEARCH_S = 300.0
-CARD_S = 20.0
-# Of the words of several loaders' command lines; the note's reader takes no more.
-MAX_WORDS = 64
 FAILURE_FLUSH_S = 8.0
 HANDOVER_FLUSH_S = 4.0
 RETURN_S = 30.0
@@ -83,28 +80,11 @@ class BoardEdges:
     def read_settings(self) -> Settings:
         """Once: what the card says does not change while the agent runs."""
         if self._settings is None:
-            earlier = read_earlier_note(self.devices.root)
-            # What the loader before this one was told counts, and what this one is told itself counts more: the last word wins.
-            own = own_words((self.devices.root / "proc/cmdline").read_text(errors="replace"))
-            words = (*earlier.settings, *own)[-MAX_WORDS:]
-            command_line = read_command_line(" ".join(words))
-            card = self._find_card(merge(command_line)[0].card or earlier.card_partuuid)
-            self._origin = Origin(card, earlier, self.build.build_id, words)
-            copy = self._origin.card_copy()
-            if card is None and copy:
-                self.say("card: its settings are those that the loader before this one read")
-            settings, problems = merge(command_line, read_card(copy[CARD_FILE], copy) if CARD_FILE in copy else None)
-            for problem in problems:
-                self.say(str(problem))
-            self._settings, carried = carry_on(settings, earlier)
-            if carried:
-                self.say(f"settings: {', '.join(carried)} as the loader before this one had them")
-            if is_given(self.devices.root):
-                self.say(f"identity: given by a test in /{IDENTITY}; what this board reports is marked as simulated")
-                self._settings = replace(self._settings, simulated=True)
+            told = read_loader_settings(self.devices, self.build.build_id, self._attention.idle)
+            self._settings, self._origin = told
             self._silence = Silence(self._settings.reboot_after_h, self.chance, self.devices.clock)
             # One that the loader before this one left running bites unless this one feeds it, whatever its kind.
-            kept = earlier.watchdog == Watchdog.KEEP
+            kept = self._origin.earlier.watchdog == Watchdog.KEEP
             timeout_s = self._settings.watchdog_s or (Settings.watchdog_s if kept else 0)
             watchdog = self.devices.open_watchdog(timeout_s, keep_allowed=kept)
             self._attention.watch(watchdog)
@@ -286,16 +266,6 @@ class BoardEdges:
         from bootpilot_agent.launch import Launch
 
         return Launch(self.devices, self._attention, self.build.arch)
-
-    def _find_card(self, partuuid: str) -> Card | None:
-        if not partuuid:
-            return None
-        card = self.devices.find_card(partuuid, wait_s=CARD_S, poll=self._attention.idle)
-        if card is None:
-            self.say(f"card: no partition with PARTUUID {partuuid} appeared; going on without its settings")
-        else:
-            self.say(f"card: {card.device} on {card.disk_path}" + (f": {card.problem}" if card.problem else ""))
-        return card
 
 
 def import_conversations() -> "type[Conversations]":

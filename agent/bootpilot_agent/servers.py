@@ -15,7 +15,8 @@ from bootpilot_agent.errors import AgentError, NetworkError
 from bootpilot_agent.fields import FieldError, Fields
 from bootpilot_agent.network import Candidate
 from bootpilot_agent.plan import VERSION, problem_detail
-from bootpilot_agent.settings import DHCP, Settings
+from bootpilot_agent.raw_settings import DHCP
+from bootpilot_agent.settings import Settings
 from bootpilot_agent.transport import Answer, Route, Transport
 from bootpilot_agent.wall_clock import WallClock
 

@@ -95,6 +95,12 @@ def read_partuuid(value: Raw) -> str:
     return text
 
 
+def read_demand(value: Raw) -> str:
+    if value not in ("https", "ca"):
+        raise SettingValueError("https or ca")
+    return str(value)
+
+
 def read_interface(value: Raw) -> str:
     expected = "an interface name such as eth0, or its MAC address"
     text = _text(value, expected, longest=17)

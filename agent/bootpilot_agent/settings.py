@@ -4,19 +4,13 @@ SETTINGS is the one table: it reads, checks and documents each key (`python -m b
 documentation). A wrong value never stops the boot: it becomes a SettingProblem for the console, and the rest counts.
 """
 
-import re
-import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from bootpilot_agent import setting_values as kinds
+from bootpilot_agent.card_settings import CARD_FILE, asks_for_https
+from bootpilot_agent.raw_settings import CARD, COMMAND_LINE, RawSettings, SettingProblem, shown
 from bootpilot_agent.setting_values import Raw, SettingValueError
-
-CARD_FILE = "bootpilot.txt"
-MAX_CARD_BYTES = 64 * 1024
-COMMAND_LINE = "command line"
-CARD = "card"
-DHCP = "dhcp"
 
 
 @dataclass(frozen=True)
@@ -24,7 +18,7 @@ class Settings:
     """All settings, merged key by key, the command line first. `server_source` is "" if no server is named here (DHCP may).
 
     `https_only`: a CA or an https server is among them, so that no http server counts, whoever names it. `ca_lost`: the card
-    names a CA that cannot be read, so that no server can be believed.
+    asks for a CA, or for https, and which cannot be read, so that no server can be believed.
     """
 
     servers: tuple[str, ...] = ()
@@ -34,6 +28,7 @@ class Settings:
     https_only: bool = False
     trust_dhcp: bool = False
     card: str = ""
+    card_wants: str = ""
     interface: str = ""
     address: str = ""
     gateway: str = ""
@@ -44,28 +39,6 @@ class Settings:
     reboot_after_h: int = 6
     shell: bool = False
     simulated: bool = False
-
-
-@dataclass(frozen=True)
-class SettingProblem:
-    """One setting that does not count, and why. `source` says where it stands, with the line where there is one."""
-
-    key: str
-    got: str
-    expected: str
-    source: str
-
-    def __str__(self) -> str:
-        return f"setting {self.key} ({self.source}): expected {self.expected}, got {self.got}"
-
-
-@dataclass(frozen=True)
-class RawSettings:
-    """What one source says, not yet checked: key -> value, key -> where it stands, and what could not be read at all."""
-
-    values: dict[str, Raw]
-    places: dict[str, str] = field(default_factory=dict)
-    problems: tuple[SettingProblem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,6 @@ class Setting:
 
 
 BOTH = (COMMAND_LINE, CARD)
-_HTTPS = re.compile(r"\bhttps\b", re.IGNORECASE).search
 
 SETTINGS = (
     Setting(
@@ -103,6 +75,12 @@ SETTINGS = (
         "card", "card", kinds.read_partuuid, "none", (COMMAND_LINE,),
         "`PARTUUID=...` of the partition that holds bootpilot.txt. Written by the image builder; names the medium that nothing "
         "may write.",
+    ),
+    Setting(
+        "card_wants", "card_wants", kinds.read_demand, "nothing", (COMMAND_LINE,),
+        "`https` or `ca`: what bootpilot.txt asked for when the card was made. Where that file is missing, empty or damaged "
+        "and does not say so itself, no server is believed; one that can be read whole counts as it is. Written by the image "
+        "builder.",
     ),
     Setting(
         "interface", "interface", kinds.read_interface, "every Ethernet interface", BOTH,
@@ -143,111 +121,6 @@ SETTINGS = (
 ROWS = {row.key: row for row in SETTINGS}
 
 
-def read_command_line(text: str) -> RawSettings:
-    """The `bootpilot.KEY[=VALUE]` words of a kernel command line; of one key given twice the last counts, as in the kernel."""
-    values: dict[str, Raw] = {}
-    for name, value in split_command_line(text):
-        prefix, _, key = name.partition(".")
-        if prefix == "bootpilot":
-            values[key.replace("-", "_")] = value  # the kernel takes '-' and '_' for the same (parameqn)
-    return RawSettings(values, dict.fromkeys(values, "kernel command line"))
-
-
-def own_words(text: str) -> tuple[str, ...]:
-    """The `bootpilot.*` words of a kernel command line as they can stand on another one, for a loader that follows this one."""
-    found = [(name, value) for name, value in split_command_line(text) if name.startswith("bootpilot.")]
-    return tuple(name if value is None else f'"{name}={value}"' if " " in value else f"{name}={value}" for name, value in found)
-
-
-def split_command_line(text: str) -> list[tuple[str, str | None]]:
-    """Words of a kernel command line as (name, value or None), quotes handled as next_arg() in lib/cmdline.c does."""
-    words: list[str] = []
-    current, quoted = "", False
-    for char in text:
-        if char.isspace() and not quoted:
-            words.append(current)
-            current = ""
-            continue
-        quoted ^= char == '"'
-        current += char
-    return [_split_word(word) for word in [*words, current] if word]
-
-
-def _split_word(word: str) -> tuple[str, str | None]:
-    if word.startswith('"'):
-        word = word[1:].removesuffix('"')
-    name, equals, value = word.partition("=")
-    if not equals:
-        return name, None
-    return name, value[1:].removesuffix('"') if value.startswith('"') else value
-
-
-def read_card(raw: bytes, beside: Mapping[str, bytes] | None = None) -> RawSettings:
-    """The text of bootpilot.txt, and the certificates' files beside it by name.
-
-    A file with broken TOML is named with its line, and the lines that can be read still count.
-    """
-    problems = []
-    if len(raw) > MAX_CARD_BYTES:
-        problems.append(SettingProblem(CARD_FILE, f"{len(raw)} bytes", f"at most {MAX_CARD_BYTES} bytes", "card"))
-        raw = raw[:MAX_CARD_BYTES]
-    text = _decode(raw)
-    try:
-        values: dict[str, Raw] = dict(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        problems.append(_broken_toml(text, error))
-        values = {**_unreadable(text), **_readable_lines(text)}
-    if name := kinds.file_name(values.get("ca")):
-        values["ca"] = kinds.pem_text(beside[name]) if beside and name in beside else name
-    return RawSettings(values, {key: _place(text, key) for key in values}, tuple(problems))
-
-
-def _decode(raw: bytes) -> str:
-    # Windows Notepad writes a UTF-8 BOM, older ones UTF-16 for "Unicode".
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", errors="replace")
-    return raw.decode("utf-8-sig", errors="replace")
-
-
-def _broken_toml(text: str, error: Exception) -> SettingProblem:
-    found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-    lines = text.splitlines()
-    number = int(found[1]) if found else len(lines)
-    shown = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    reason = re.sub(r" \(at .*\)$", "", str(error))
-    return SettingProblem(CARD_FILE, _shown(shown), f"`key = value` in TOML ({reason})", f"{CARD_FILE} line {number}")
-
-
-def _readable_lines(text: str) -> dict[str, Raw]:
-    values: dict[str, Raw] = {}
-    for line in text.splitlines():
-        if line.lstrip().startswith("["):
-            break
-        try:
-            values.update(tomllib.loads(line))
-        except (tomllib.TOMLDecodeError, RecursionError):
-            continue
-    return values
-
-
-def _unreadable(text: str) -> dict[str, Raw]:
-    """What a broken file still tells: that it asks for a CA, or for https. Or else the board would believe more than it may."""
-    found: dict[str, Raw] = {}
-    spoken = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    if re.search(r"^\s*[\"']?ca[\"']?\s*=", spoken, re.MULTILINE):
-        found["ca"] = None
-    if _HTTPS(spoken):
-        found["server"] = "https:"
-    return found
-
-
-def _place(text: str, key: str) -> str:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if re.match(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", line):
-            return f"{CARD_FILE} line {number}"
-    return CARD_FILE
-
-
 def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[Settings, list[SettingProblem]]:
     """Both sources -> Settings and what in them does not count. A wrong value on the command line leaves the card's."""
     problems = list(command_line.problems) + list(card.problems if card else ())
@@ -259,12 +132,16 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
                 row = _row(key, source)
                 fields[row.field] = _read(row, value, place, problems)
             except SettingValueError as error:
-                problems.append(SettingProblem(key, _shown(value), str(error), place))
+                problems.append(SettingProblem(key, shown(value), str(error), place))
                 fields["ca_lost"] = fields.get("ca_lost", False) or (key == "ca" and source == CARD)
                 continue
             if row.key == "server":
                 fields["server_source"] = source
     settings = Settings(**fields)  # type: ignore[arg-type]
+    if _demand_is_lost(settings, card):
+        there = f"the {'CA' if settings.card_wants == 'ca' else 'https server'} that stood there when the card was made"
+        problems.append(SettingProblem(CARD_FILE, "a file without it" if card else "no such file", there, CARD))
+        settings = replace(settings, ca_lost=True)
     if settings.ca or settings.ca_lost or _wants_https(command_line, card):
         settings = _without_http(settings, problems)
     if (problem := _check_gateway(settings)) is not None:
@@ -279,13 +156,20 @@ def _read(row: Setting, value: Raw, place: str, problems: list[SettingProblem]) 
     except SettingValueError as error:
         if not error.rest:
             raise
-        problems.append(SettingProblem(row.key, _shown(error.wrong), str(error), place))
+        problems.append(SettingProblem(row.key, shown(error.wrong), str(error), place))
         return error.rest
+
+
+def _demand_is_lost(settings: Settings, card: RawSettings | None) -> bool:
+    """A file that is gone or damaged must not open the door to whomever DHCP names; one that was edited may."""
+    if not settings.card_wants or settings.ca_lost or (card is not None and card.whole):
+        return False
+    return not (settings.ca or (settings.card_wants == "https" and _wants_https(card)))
 
 
 def _wants_https(*sources: RawSettings | None) -> bool:
     """Also where a server's URL cannot be used for a mistyped character: the person who wrote https meant it."""
-    return any(_HTTPS(repr(raw.values.get("server"))) for raw in sources if raw)
+    return any(asks_for_https(repr(raw.values.get("server"))) for raw in sources if raw)
 
 
 def _without_http(settings: Settings, problems: list[SettingProblem]) -> Settings:
@@ -319,11 +203,6 @@ def _row(key: str, source: str) -> Setting:
     if source not in row.where:
         raise SettingValueError(f"this setting only on the {' or '.join(row.where)}")
     return row
-
-
-def _shown(value: Raw) -> str:
-    shown = "nothing" if value is None else ascii(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def markdown() -> str:

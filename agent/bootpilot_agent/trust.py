@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from bootpilot_agent.errors import PlanError
 from bootpilot_agent.plan import MAX_LOADERS, Action, DtbPolicy, Plan, Report
-from bootpilot_agent.settings import DHCP
+from bootpilot_agent.raw_settings import DHCP
 
 UNSIGNED_HTTPS = "Plans are not signed yet; the server that gave this one is known by its certificate."
 UNSIGNED_HTTP = (

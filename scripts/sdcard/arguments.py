@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bootpilot_agent.settings import CARD, ROWS, read_card
+from bootpilot_agent.card_settings import read_card
+from bootpilot_agent.raw_settings import CARD
+from bootpilot_agent.settings import ROWS
 from scripts.sdcard.errors import CardError
 from scripts.sdcard.texts import SettingValue
 

@@ -16,7 +16,7 @@ from scripts.sdcard.layout import Layout, plan_layout, sfdisk_script
 from scripts.sdcard.manifest import MANIFEST_PATH, CardManifest
 from scripts.sdcard.menus import INITRAMFS_PATH, KERNEL_PATH, loader_command_line, menu_files, tree_path
 from scripts.sdcard.rom_rules import check_firmware
-from scripts.sdcard.texts import README_PATH, SETTINGS_PATH, SettingValue, readme_text, settings_text
+from scripts.sdcard.texts import README_PATH, SETTINGS_PATH, SettingValue, demand_words, readme_text, settings_text
 
 TIMEOUT_S = 60.0
 # An initramfs may be several archives one after another, each at a multiple of four bytes (Documentation/driver-api/early-
@@ -67,7 +67,8 @@ def build_card(
     sizes = {name: len(content) for name, content in pieces.items()}
     content_bytes = sum(file.size_bytes() for file in files)
     layout = plan_layout(board, sizes, content_bytes, int(build_id[:8], 16) or 1, options.card_bytes)
-    command_line = loader_command_line(board, layout.partuuid, options.arguments)
+    words = (*demand_words(options.settings), *options.arguments)
+    command_line = loader_command_line(board, layout.partuuid, words)
     menu = [CardFile(path, content) for path, content in menu_files(board, command_line, options.fdt).items()]
     manifest = CardManifest.of(board, build_id, loader.build_id, loader.kernel_version, layout, [*files, *menu], pieces)
     files = (*files, *menu, CardFile(MANIFEST_PATH, manifest.to_json()))

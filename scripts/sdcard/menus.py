@@ -14,6 +14,8 @@ EXTLINUX_PATH = "extlinux/extlinux.conf"
 KERNEL_PATH = "vmlinuz"
 INITRAMFS_PATH = "initrd.img"
 DTB_FOLDER = "dtbs"
+# Of the files that hold the loader's command line.
+MENU_ENDINGS = (".conf", ".scr", "cmdline.txt")
 TITLE = "Bootpilot loader"
 
 

@@ -4,13 +4,16 @@ import re
 import textwrap
 from collections.abc import Mapping
 
-from bootpilot_agent.settings import CARD, SETTINGS, Settings, merge, read_card
+from bootpilot_agent.card_settings import read_card
+from bootpilot_agent.raw_settings import CARD
+from bootpilot_agent.settings import SETTINGS, Settings, merge
 from scripts.sdcard.board import Board
 from scripts.sdcard.errors import CardError
 
 SETTINGS_PATH = "bootpilot.txt"
 README_PATH = "README.txt"
 COMMENT_WIDTH = 100
+DEMAND = "bootpilot.card_wants="
 
 SETTINGS_HEADER = """\
 Settings of this board's Bootpilot loader (TOML). Edit this file on any computer; the board itself never writes to the card.
@@ -58,6 +61,18 @@ def check_settings(text: str) -> Settings:
     if problems:
         raise CardError("; ".join(str(problem) for problem in problems))
     return settings
+
+
+def demand_words(values: Mapping[str, SettingValue]) -> tuple[str, ...]:
+    """What the settings ask of servers, for the loader's command line: a card whose bootpilot.txt is lost must not open the
+    door to whomever DHCP names."""
+    demand = demand_of(check_settings(settings_text(values)))
+    return (demand,) if demand else ()
+
+
+def demand_of(settings: Settings) -> str:
+    """The word for the command line, "" where nothing is asked of servers."""
+    return f"{DEMAND}ca" if settings.ca else f"{DEMAND}https" if settings.https_only else ""
 
 
 def _comment(text: str) -> str:

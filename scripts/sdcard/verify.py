@@ -2,20 +2,23 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootpilot_agent.card_settings import read_card
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
-from bootpilot_agent.settings import merge, read_card
+from bootpilot_agent.settings import merge
 from scripts.sdcard.board import SECTOR_BYTES, Board, Menu, Table
 from scripts.sdcard.boards import BOARDS
 from scripts.sdcard.errors import CardError
 from scripts.sdcard.fat import list_fat_root, read_fat_file
 from scripts.sdcard.layout import ESP_TYPE, FAT32_TYPE, Layout, Region
 from scripts.sdcard.manifest import EDITABLE, MANIFEST_PATH, CardManifest, Part
+from scripts.sdcard.menus import MENU_ENDINGS
 from scripts.sdcard.rom_rules import RULES
-from scripts.sdcard.texts import SETTINGS_PATH
+from scripts.sdcard.texts import DEMAND, SETTINGS_PATH, demand_of
 
 TIMEOUT_S = 60.0
 # U-Boot runs or reads these before it looks for a menu (envboot, distro_bootcmd); they change what a card does.
@@ -140,6 +143,19 @@ def _check_settings(path: Path, layout: Layout, findings: Findings) -> None:
     settings, problems = merge(read_card(b""), read_card(text))
     findings.problems += [str(problem) for problem in problems]
     findings.notes.append(f"boot server: {', '.join(settings.servers) or 'named by DHCP'}")
+    demand = demand_of(settings)
+    if demand and not _menu_demands_https(path, layout, findings):
+        findings.notes.append(
+            "bootpilot.txt asks for https and the loader's command line does not: a board that cannot read the file any more"
+            f" would ask DHCP for a server. Make the card again with these --settings, or add {demand} to its menu"
+        )
+
+
+def _menu_demands_https(path: Path, layout: Layout, findings: Findings) -> bool:
+    menus = [part.name for part in findings.manifest.files if part.name.endswith(MENU_ENDINGS)]
+    with suppress(CommandError):  # a missing one is among the problems
+        return any(DEMAND.encode() in read_fat_file(path, layout, name) for name in menus)
+    return False
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

@@ -75,7 +75,7 @@ def test_a_ca_that_cannot_be_read_shuts_every_server_out(server: FakeBootServer,
     board = FakeBoard(tmp_path, card_text=broken, servers=(server.url,), dhcp_servers=(server.url,))
     assert board.boot().exit_code == 64
     assert "setting ca (bootpilot.txt line 1)" in board.console
-    assert "FAILED at settings: the card asks for a CA of its own" in board.console
+    assert "FAILED at settings: the card asks for a server that shows a certificate" in board.console
     assert server.requests == []
 
 
@@ -89,3 +89,16 @@ def test_no_redirect_leads_from_https_to_http(
     board = FakeBoard(tmp_path, card_text=card(certificates, secure.url))
     assert board.boot().exit_code == 71
     assert server.requests == []
+
+
+def test_a_card_that_asked_for_https_and_cannot_be_read_leaves_the_board_with_no_server_rather_than_any(tmp_path: Path) -> None:
+    with FakeBootServer() as anybody:
+        anybody.offer(bzimage(), b"an initrd")
+        board = FakeBoard(tmp_path, card_text=b"", dhcp_servers=(anybody.url,))
+        words = board.root / "proc/cmdline"
+        words.write_text(words.read_text().strip() + " bootpilot.card_wants=https\n")
+        assert board.boot().exit_code != 0
+        assert anybody.reports == []
+    assert "expected the https server that stood there when the card was made" in board.console
+    assert "so no server can be believed" in board.console
+    assert "put the file on the card again" in board.console

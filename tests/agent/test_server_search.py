@@ -7,8 +7,9 @@ import pytest
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.errors import NetworkError
 from bootpilot_agent.network import Candidate
+from bootpilot_agent.raw_settings import CARD, DHCP
 from bootpilot_agent.servers import Found, Search, check_hello, ways
-from bootpilot_agent.settings import CARD, DHCP, Settings
+from bootpilot_agent.settings import Settings
 from bootpilot_agent.tls import CA_BUNDLE
 from bootpilot_agent.transport import Answer
 from tests.fakes.board import candidate

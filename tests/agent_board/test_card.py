@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from bootpilot_agent.card import find_card
-from bootpilot_agent.settings import CARD_FILE, merge, read_card, read_command_line
+from bootpilot_agent.card_settings import CARD_FILE, read_card
+from bootpilot_agent.kernel_command_line import read_command_line
+from bootpilot_agent.settings import merge
 
 BOARDS = Path(__file__).parents[1] / "data/boards"
 PARTUUID = "9730496b-01"

@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 
 from bootpilot_agent.addresses import GivenMac
-from bootpilot_agent.settings import CARD, Settings
+from bootpilot_agent.raw_settings import CARD
+from bootpilot_agent.settings import Settings
 from tests.agent_board.board import EVENTS, RESOLV_CONF, said, start, wait_for, wait_until
 from tests.agent_board.lan import Lan, pid_of, routes
 from tests.agent_board.own_network import in_own_network

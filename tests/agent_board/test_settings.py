@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootpilot_agent.settings import (
-    SETTINGS,
-    SettingProblem,
-    Settings,
-    markdown,
-    merge,
-    read_card,
-    read_command_line,
-    split_command_line,
-)
+from bootpilot_agent.card_settings import read_card
+from bootpilot_agent.kernel_command_line import read_command_line, split_command_line
+from bootpilot_agent.raw_settings import RawSettings, SettingProblem
+from bootpilot_agent.settings import SETTINGS, Settings, markdown, merge
 
 ROOT = Path(__file__).parents[2]
 
@@ -262,6 +256,38 @@ def test_a_mistyped_https_server_does_not_open_the_door_to_http(text: str) -> No
     settings, problems = from_card(text)
     assert (settings.servers, settings.https_only) == ((), True)
     assert problems
+
+
+WANTS_CA, WANTS_HTTPS = (read_command_line(f"bootpilot.card_wants={demand}") for demand in ("ca", "https"))
+DAMAGED = [None, b"", b"\0" * 512, b"\xff\xd8 another file's bytes", b"server = 'http://a'\nvlan = "]
+
+
+@pytest.mark.parametrize("raw", DAMAGED)
+@pytest.mark.parametrize("told", [WANTS_CA, WANTS_HTTPS])
+def test_a_card_that_asked_for_https_and_lost_its_settings_believes_no_server(told: RawSettings, raw: bytes | None) -> None:
+    settings, problems = merge(told, None if raw is None else read_card(raw))
+    assert (settings.ca_lost, settings.https_only, settings.servers) == (True, True, ())
+    assert any("that stood there when the card was made" in problem.expected for problem in problems)
+
+
+@pytest.mark.parametrize("raw", DAMAGED)
+def test_a_card_that_never_asked_for_https_goes_on_without_its_settings(raw: bytes | None) -> None:
+    settings, _ = merge(read_command_line(""), None if raw is None else read_card(raw))
+    assert not settings.ca_lost
+    assert not settings.https_only
+
+
+def test_a_damaged_file_that_still_says_what_it_asked_for_is_taken_at_its_word() -> None:
+    settings, _ = merge(WANTS_HTTPS, read_card(b"server = 'https://a'\nvlan ="))
+    assert (settings.servers, settings.ca_lost) == (("https://a",), False)
+    assert merge(WANTS_CA, read_card(b"server = 'https://a'\nvlan ="))[0].ca_lost
+    assert not merge(WANTS_CA, read_card(b"ca = 'site-ca.pem'\nvlan =", {"site-ca.pem": PEM.encode()}))[0].ca_lost
+
+
+@pytest.mark.parametrize("text", ["server = 'http://a'", "# server = 'https://a'\n"])
+def test_a_person_who_takes_https_out_of_the_file_is_obeyed(text: str) -> None:
+    settings, problems = merge(WANTS_CA, read_card(text.encode()))
+    assert (settings.ca_lost, settings.https_only, problems) == (False, False, [])
 
 
 @pytest.mark.parametrize("text", ["# https would be better\nvlan =", "server = 'http://a'"])

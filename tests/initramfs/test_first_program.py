@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bootpilot_agent.settings import merge, read_command_line
+from bootpilot_agent.kernel_command_line import read_command_line
+from bootpilot_agent.settings import merge
 
 INIT = Path(__file__).parents[2] / "initramfs/overlay/init"
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootpilot_agent.settings import CARD, SETTINGS
+from bootpilot_agent.raw_settings import CARD
+from bootpilot_agent.settings import SETTINGS
 from scripts.sdcard.errors import CardError
-from scripts.sdcard.texts import check_settings, settings_text
+from scripts.sdcard.texts import check_settings, demand_words, settings_text
 
 
 def test_the_settings_file_tells_about_every_setting_of_a_card() -> None:
@@ -44,3 +45,21 @@ def test_a_certificate_keeps_its_lines() -> None:
 def test_a_setting_that_the_agent_would_refuse_is_refused_now(key: str, value: str | int, complaint: str) -> None:
     with pytest.raises(CardError, match=complaint):
         settings_text({key: value})
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, ()),
+        ({"server": "http://boot.example"}, ()),
+        ({"server": ["https://boot.example"]}, ("bootpilot.card_wants=https",)),
+        ({"server": ["https://boot.example"], "ca": PEM}, ("bootpilot.card_wants=ca",)),
+    ],
+)
+def test_what_the_settings_ask_of_servers_stands_on_the_loaders_command_line_too(
+    values: dict[str, str | list[str] | int | bool], words: tuple[str, ...]
+) -> None:
+    assert demand_words(values) == words

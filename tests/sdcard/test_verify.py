@@ -59,6 +59,21 @@ def test_edited_settings_are_a_note(panda: Path) -> None:
     assert findings.notes == ["bootpilot.txt was edited since the card was made", "boot server: http://other.example"]
 
 
+@pytest.mark.parametrize("name", ["pandaboard", "imx53-qsb", "raspberrypi-4", "uefi-arm64"])
+def test_a_card_whose_menu_and_settings_ask_for_https_alike_has_nothing_wrong(
+    name: str, loader_for: MakeLoader, tmp_path: Path
+) -> None:
+    image = tmp_path / "card.img"
+    build_card(BOARDS[name], loader_for(BOARDS[name]), CardOptions({"server": "https://boot.example"}), image)
+    assert verify_card(image).notes == ["boot server: https://boot.example"]
+
+
+def test_https_that_a_person_wrote_into_the_settings_alone_is_a_note(panda: Path) -> None:
+    put(panda, "bootpilot.txt", b"server = 'https://boot.example'\n")
+    (note,) = [note for note in verify_card(panda).notes if "command line" in note]
+    assert note.endswith("Make the card again with these --settings, or add bootpilot.card_wants=https to its menu")
+
+
 def test_settings_that_the_agent_would_complain_about_are_a_problem(panda: Path) -> None:
     put(panda, "bootpilot.txt", b"vlan = 5000\n")
     [problem] = verify_card(panda).problems
