@@ -7,10 +7,10 @@ Waiting costs none, so this is what a slower board would pay, whatever this mach
 import time
 from dataclasses import replace
 
-from scripts.benchmark.measure import USER_SPACE
 from scripts.benchmark.relay import Relay
 from scripts.lab.errors import LabError
 from scripts.lab.guest import Guest
+from scripts.lab.verdict import USER_SPACE
 from scripts.lab.vm import RunningGuest, start_guest
 
 DEADLINE_S = 600.0

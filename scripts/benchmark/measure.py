@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from scripts.benchmark.relay import Relay
 from scripts.lab.errors import LabError
 from scripts.lab.guest import DirectBoot, Guest
+from scripts.lab.verdict import USER_SPACE
 from scripts.lab.vm import RunningGuest, start_guest
 
-USER_SPACE = r"Run /init as init process"
 SCRIPT_MARK = re.compile(r"^script: (?P<at>[\d.]+) (?P<what>.*)")
 # What ends a boot that will come to nothing: no need to wait for the deadline.
 # Not "memory: " alone: "Freeing initrd memory: 7100K" is said when all is well.

@@ -17,7 +17,7 @@ from scripts.lab.qemu_versions import qemu_command
 from scripts.lab.site_folder import site_files
 from scripts.lab.stages import ConsoleLine
 from scripts.lab.starting import card_boot
-from scripts.lab.verdict import Failed, Passed, Verdict
+from scripts.lab.verdict import JUMP, USER_SPACE, Failed, Passed, Verdict
 from scripts.lab.vm import RunningGuest, start_guest
 from scripts.sdcard.build import CardOptions
 from scripts.sdcard.texts import SettingValue
@@ -141,3 +141,15 @@ def booted(
         if isinstance(outcome, Failed) or attempt == 2:
             raise BootFailedError(outcome.why)
         on_lost(outcome.why)
+
+
+@contextmanager
+def handed_over(guest: Guest, on_line: Callable[[ConsoleLine], None] | None = None) -> Iterator[RunningGuest]:
+    """The board with its payload's first program running, which has no way to give a verdict (VerdictBy.NONE).
+
+    Raises LabError with the console's end.
+    """
+    with start_guest(guest, on_line) as running:
+        jump = running.wait_for_line(JUMP.pattern, guest.machine.deadline_s)
+        running.wait_for_line(USER_SPACE, guest.machine.deadline_s, after=running.lines.index(jump) + 1)
+        yield running

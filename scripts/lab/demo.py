@@ -17,10 +17,10 @@ from initramfs.cache import bootpilot_cache
 from initramfs.errors import BuildError
 from scripts.lab.board_list import list_boards, machine_named
 from scripts.lab.boot_server import BootServer, fetch, free_port
-from scripts.lab.chain import BootFailedError, Built, Wiring, booted, build_for, make_guest, publish, server_url
+from scripts.lab.chain import BootFailedError, Built, Wiring, booted, build_for, handed_over, make_guest, publish, server_url
 from scripts.lab.errors import LabError
 from scripts.lab.guest import Guest
-from scripts.lab.machine import Machine, Named
+from scripts.lab.machine import Machine, Named, VerdictBy
 from scripts.lab.verdict import Verdict
 from scripts.lab.vm import RunningGuest
 from scripts.lab.watch import Clock, ConsoleWatch, watched_events
@@ -74,6 +74,9 @@ def demonstrate(board: str, machine: Machine, folder: Path, clock: Clock, *, onc
         for note in (machine.start.value, *machine.notes):
             clock.say(f"note      {note}")
         console = ConsoleWatch(clock, folder / "console.log", whole=whole_console)
+        if machine.verdict is VerdictBy.NONE:
+            _demonstrate_handover(server, guest, clock, console)
+            return
         with watched_events(server, clock) as events, _booted(guest, clock, console) as (running, verdict):
             check_page(port, guest, verdict)
             if not events.wait_for("payload-up", HEARD_TIMEOUT_S):
@@ -84,6 +87,14 @@ def demonstrate(board: str, machine: Machine, folder: Path, clock: Clock, *, onc
                 time.sleep(0.5)
     finally:
         server.stop()
+
+
+def _demonstrate_handover(server: BootServer, guest: Guest, clock: Clock, console: ConsoleWatch) -> None:
+    """As far as QEMU's model of this board goes: the payload's first program runs, and the boot server knows of the jump."""
+    with watched_events(server, clock) as events, handed_over(guest, console):
+        if not events.wait_for("handover", HEARD_TIMEOUT_S):
+            raise PageError(f"the payload runs, but the boot server did not hear of the jump in {HEARD_TIMEOUT_S:.0f} s")
+    clock.say(f"payload   its first program runs. There is no page: {guest.machine.verdict.value}")
 
 
 def check_page(port: int, guest: Guest, verdict: Verdict) -> None:

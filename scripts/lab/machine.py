@@ -44,10 +44,11 @@ class Network(Enum):
 
 
 class VerdictBy(Enum):
-    """How the second kernel's user space says that it is up: see verdict.py and page_verdict.py."""
+    """How the second kernel's user space says that it is up: see verdict.py, page_verdict.py, and `handed_over` in chain.py."""
 
     PORT = "a virtio-serial port"
     PAGE = "its own /status.json, fetched through QEMU's user-mode network"
+    NONE = "not at all: the payload has no network that QEMU simulates; its first program on the console is the end"
 
 
 @dataclass(frozen=True)

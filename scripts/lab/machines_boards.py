@@ -6,6 +6,10 @@ from scripts.lab.machine import Card, Machine, Named, Network, Start, VerdictBy
 NO_PI_WATCHDOG = ("bootpilot.watchdog=0",)
 GPU_FIRMWARE = "the GPU's firmware, which reads the card on the board, is not simulated"
 
+# hw/usb/hcd-dwc2.c sets "connected" only when a device is plugged in. A second kernel resets the controller and finds its port
+# "Not connected"; a device that is plugged in again then gives an interrupt that nobody handles, and in QEMU 10 an assertion.
+PI_USB_ONCE = "QEMU's USB host, the only network of this model, finds its devices only once: the payload starts without network"
+
 PI_4_HDMI = (
     *("clock@7ef00000", "interrupt-controller@7ef00100"),
     *("hdmi@7ef00700", "i2c@7ef04500", "hdmi@7ef05700", "i2c@7ef09500"),
@@ -140,16 +144,17 @@ RASPBERRYPI_2 = Machine(
     cpus=4,
     memory_mib=1024,
     console="ttyAMA0",
-    deadline_s=700.0,
+    # 8 MB over simulated USB, at 0.05 MB/s.
+    deadline_s=1200.0,
     start=Start.CARD_KERNEL,
     network=Network.USB,
-    verdict=VerdictBy.PAGE,
+    verdict=VerdictBy.NONE,
     board="raspberrypi-2",
     card=Card.SLOT,
     tree="bcm2836-rpi-2-b.dtb",
     loader_arguments=NO_PI_WATCHDOG,
     payload_arguments=("console=ttyAMA0,115200", "panic=10"),
-    notes=(GPU_FIRMWARE,),
+    notes=(GPU_FIRMWARE, PI_USB_ONCE),
 )
 
 RASPBERRYPI_3 = Machine(
@@ -164,7 +169,7 @@ RASPBERRYPI_3 = Machine(
     deadline_s=1200.0,
     start=Start.CARD_KERNEL,
     network=Network.USB,
-    verdict=VerdictBy.PAGE,
+    verdict=VerdictBy.NONE,
     board="raspberrypi-3",
     card=Card.SLOT,
     tree="bcm2837-rpi-3-b.dtb",
@@ -172,7 +177,7 @@ RASPBERRYPI_3 = Machine(
     # The console that the device tree names is the mini UART, QEMU's second.
     serial_index=1,
     payload_arguments=("console=ttyS1,115200", "panic=10"),
-    notes=(GPU_FIRMWARE,),
+    notes=(GPU_FIRMWARE, PI_USB_ONCE),
 )
 
 RASPBERRYPI_4 = Machine(
@@ -186,7 +191,7 @@ RASPBERRYPI_4 = Machine(
     deadline_s=1200.0,
     start=Start.CARD_KERNEL,
     network=Network.USB,
-    verdict=VerdictBy.PAGE,
+    verdict=VerdictBy.NONE,
     board="raspberrypi-4",
     card=Card.SLOT,
     tree="bcm2711-rpi-4-b.dtb",
@@ -195,13 +200,16 @@ RASPBERRYPI_4 = Machine(
         *(("-t", "s", f"/soc/{node}", "status", "disabled") for node in PI_4_HDMI),
         # As dtoverlay=dwc2,dr_mode=host of config.txt: of this board's network only this USB host is simulated.
         ("-t", "s", "/soc/usb@7e980000", "dr_mode", "host"),
+        # The model's card is on the SD host that on the board has the wireless chip (hw/gpio/bcm2838_gpio.c). Its power switch
+        # hangs on a GPIO of the GPU's firmware, which is not simulated, so the driver would wait for ever.
+        ("-d", "/soc/mmc@7e300000", "mmc-pwrseq"),
     ),
     # The mini UART of the model, which the device tree names as the console, hangs the kernel in an interrupt without end.
     loader_arguments=("console=ttyAMA0,115200", *NO_PI_WATCHDOG),
     # QEMU 7.2 does not know the board.
     least_qemu=(10, 0),
     payload_arguments=("console=ttyAMA0,115200", "panic=10"),
-    notes=(GPU_FIRMWARE,),
+    notes=(GPU_FIRMWARE, PI_USB_ONCE),
 )
 
 BOARD_MACHINES: dict[str, Machine] = {

@@ -14,6 +14,9 @@ DOUBLE_FAULT = re.compile(r"PANIC: double fault|PANIC: early exception 0x08|\bdo
 # kernel_kexec() in kernel/kexec_core.c says this as the first kernel's last words.
 JUMP = re.compile(r"kexec_core: Starting new kernel|\bStarting new kernel\b")
 
+# run_init_process() in init/main.c, of either kernel.
+USER_SPACE = r"Run /init as init process"
+
 
 @dataclass(frozen=True)
 class Verdict:

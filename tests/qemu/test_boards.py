@@ -9,10 +9,10 @@ import pytest
 
 from scripts.lab.board_table import BoardRun
 from scripts.lab.boot_server import BootServer, free_port
-from scripts.lab.chain import Wiring, build_for, make_guest, publish, server_url
+from scripts.lab.chain import Wiring, build_for, handed_over, make_guest, publish, server_url
 from scripts.lab.demo import check_page
 from scripts.lab.guest import Guest
-from scripts.lab.machine import Card, Machine, Named
+from scripts.lab.machine import Card, Machine, Named, VerdictBy
 from scripts.lab.machines import BY_BOARD
 from scripts.lab.milestones import FIRMWARE, read_milestones
 from scripts.lab.verdict import Verdict
@@ -29,6 +29,10 @@ SET_BY_THE_AGENT = 3
 RecordProperty = Callable[[str, object], None]
 
 
+def machines_that(are: Callable[[Machine], bool]) -> dict[str, Machine]:
+    return {name: machine for name, machine in BY_BOARD.items() if are(machine)}
+
+
 def rows(boards: dict[str, Machine]) -> list[object]:
     """A test for each of these boards; conftest.py picks those that are asked for."""
     return [
@@ -37,7 +41,7 @@ def rows(boards: dict[str, Machine]) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize(("name", "machine"), rows(BY_BOARD))
+@pytest.mark.parametrize(("name", "machine"), rows(machines_that(lambda machine: machine.verdict is not VerdictBy.NONE)))
 def test_a_board_boots_from_its_own_card_to_its_payloads_page(
     name: str, machine: Machine, server: BootServer, boot: Boot, folder: Path, record_property: RecordProperty
 ) -> None:
@@ -64,9 +68,31 @@ def test_a_board_boots_from_its_own_card_to_its_payloads_page(
     row["result"] = "passed: " + ", ".join([*milestones.firmware, f"{verdict.cpus} CPUs", f"MAC {verdict.mac} kept"])
 
 
-@pytest.mark.parametrize(
-    ("name", "machine"), rows({name: machine for name, machine in BY_BOARD.items() if machine.named is Named.DISK})
-)
+@pytest.mark.parametrize(("name", "machine"), rows(machines_that(lambda machine: machine.verdict is VerdictBy.NONE)))
+def test_a_board_whose_payload_has_no_network_in_qemu_jumps_into_it_from_its_own_card(
+    name: str, machine: Machine, server: BootServer, folder: Path, record_property: RecordProperty
+) -> None:
+    """As far as the model goes: card, network, plan, every byte of the payload, kexec, and the payload's first program."""
+    row = asdict(BoardRun(name, "; ".join((machine.start.value, *machine.notes)), "failed"))
+    record_property("board_run", row)
+    parts = build_for(machine)
+    server.start()
+    publish(server, parts)
+    guest = make_guest(parts, "boards", folder, Wiring(servers=(server_url(server),)))
+    with handed_over(guest) as running:
+        wait_for_events(server, "fetched", "handover")
+        milestones = read_milestones(machine.start, running.lines)
+        console = running.console()
+    (node,) = server.nodes()
+    check_card(node, guest)
+    assert node["report"]["cpu"]["online"] == 1
+    after = console.rpartition("Starting new kernel")[2]
+    assert f"Brought up 1 node, {machine.expected_cpus} CPUs" in after
+    row |= {"agent_s": milestones.agent_s, "kexec_s": milestones.kexec_s}
+    row["result"] = f"passed as far as QEMU goes: {machine.expected_cpus} CPUs, the payload's first program runs"
+
+
+@pytest.mark.parametrize(("name", "machine"), rows(machines_that(lambda machine: machine.named is Named.DISK)))
 def test_a_board_with_a_random_mac_has_the_same_one_in_its_payload_and_after_the_next_power_on(
     name: str, machine: Machine, server: BootServer, boot: Boot, folder: Path
 ) -> None:
@@ -93,14 +119,18 @@ def test_a_board_with_a_random_mac_has_the_same_one_in_its_payload_and_after_the
 
 
 def check_node(node: dict[str, Any], guest: Guest, verdict: Verdict) -> None:
-    """The server and the payload speak of one board and one boot; the loader saw the card where this machine has it."""
+    """The server and the payload speak of one board and one boot."""
     report = node["report"]
     assert (node["node_id"], node["boot_id"]) == (verdict.node_id, verdict.boot_id)
-    assert report["arch"] == guest.machine.arch
     assert verdict.mac in [nic["mac"] for nic in report["nics"]]
-    (card,) = [disk for disk in report["disks"] if disk["boot_medium"]]
-    assert card["transport"] == TRANSPORTS[guest.machine.card]
     assert verdict.cpus == guest.machine.expected_cpus
+    check_card(node, guest)
+
+
+def check_card(node: dict[str, Any], guest: Guest) -> None:
+    assert node["report"]["arch"] == guest.machine.arch
+    (card,) = [disk for disk in node["report"]["disks"] if disk["boot_medium"]]
+    assert card["transport"] == TRANSPORTS[guest.machine.card]
 
 
 def node_of(server: BootServer, boot_id: str) -> dict[str, Any]:
