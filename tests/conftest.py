@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from scripts.lab.board_list import machine_named
 from scripts.lab.board_table import BoardRun, not_simulated, to_json, to_markdown
 from scripts.lab.errors import LabError
-from scripts.lab.machines import NOT_SIMULATED
+from scripts.lab.machines import BY_BOARD, NOT_SIMULATED
 
 BOARDS_FILE = "tests/qemu/test_boards.py"
 # How a test tells the summary something, also from another process: names of pytest's record_property.
@@ -22,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--boards",
         nargs="*",
         metavar="NAME",
-        help="run only the whole boots of these boards from their own cards; without names: of all that QEMU can start",
+        help="run only whole boots of these boards (or architectures) from their own cards; without names: of all",
     )
     parser.addoption(
         "--boards-report",
@@ -33,16 +34,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Hypothesis would judge by time, and other tests may have this machine to themselves for seconds.
+    hypothesis.settings.register_profile("bootpilot", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile("bootpilot")
     config.addinivalue_line("markers", "long: takes minutes; runs only with --long")
     config.addinivalue_line("markers", "board(name, ordinary): boots this board; only with --boards unless it is ordinary")
     boards = config.getoption("--boards")
     if boards is None:
         return
     try:
-        config.option.boards = [machine_named(name).board for name in boards]
+        config.option.boards = [board for name in boards for board in _boards_called(name)]
     except LabError as error:
         raise pytest.UsageError(f"--boards: {error}") from error
     config.args = [str(config.rootpath / BOARDS_FILE)]
+
+
+def _boards_called(name: str) -> list[str]:
+    """One board, or all of an architecture. Raises LabError."""
+    of_arch = [board for board, machine in BY_BOARD.items() if machine.arch == name]
+    return of_arch or [machine_named(name).board]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec
@@ -24,13 +25,20 @@ BIN = Path("/run/board-bin")
 Arguments = ParamSpec("Arguments")
 
 
+def _fork() -> int:
+    """Python 3.12 and later warn of threads, such as the one by which pytest-xdist hears of a worker; the child uses none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def in_own_network(test: Callable[Arguments, None]) -> Callable[Arguments, None]:
     """Run the test in fresh network, mount, PID and (unless root already) user namespaces; its failure is the test's."""
 
     @functools.wraps(test)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         readable, writable = os.pipe()
-        child = os.fork()
+        child = _fork()
         if child == 0:
             os.close(readable)
             _end_with(writable, lambda: _run_apart(lambda: test(*args, **kwargs), writable))
