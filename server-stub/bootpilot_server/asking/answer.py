@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Row
 
-from bootpilot_agent.plan import Plan, Report
+from bootpilot_agent.plan import Action, Plan, Report
+from bootpilot_server.asking.life_cycle import remember_decision, settle_install, with_installs
 from bootpilot_server.asking.recognition import recognise, refuse_crowd
 from bootpilot_server.asking.token_check import is_alive, token_of
 from bootpilot_server.asking.tokens import make_token, same_token
@@ -44,11 +45,27 @@ class Question:
     now: float
 
 
+class WithoutRecordError(Exception):
+    """There are too many boards on record for this one, and its plan needs none."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__("a plan without a record")
+        self.plan = plan
+
+
 def answer(server: Server, question: Question) -> bytes:
     """The plan's bytes. Raises FieldError for a malformed report, ProblemError for a refused one, DatabaseUnavailableError."""
     report = Report.from_json(question.body)
     if report.simulated and not server.config.allow_simulated:
         raise ProblemError(403, "this report says it is simulated, and this server was not started with --allow-simulated")
+    try:
+        return _answer_on_record(server, report, question)
+    except WithoutRecordError as told:
+        return _to_bytes(told.plan)
+
+
+def _answer_on_record(server: Server, report: Report, question: Question) -> bytes:
+    """One transaction. Raises WithoutRecordError, which undoes it, for a board that gets its plan all the same."""
     with server.database.writing() as connection:
         boot = boot_records.find_boot(connection, report.boot_id)
         if boot:
@@ -65,12 +82,20 @@ def answer(server: Server, question: Question) -> bytes:
             node = _settle_before(connection, node, before, report, question.now)
         revision = server.revisions.in_force(connection)
         tries = loader_records.tries_of(connection, node.id)
-        decision = decide_for(server, revision, facts_about(node, report, chain, tries), question.now)
-        refuse_crowd(connection, node, decision, server.config)
-        _store_files(server, decision.files)
+        facts = with_installs(connection, facts_about(node, report, chain, tries), node, question.now)
+        decision = decide_for(server, revision, facts, question.now)
         plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
+        try:
+            refuse_crowd(connection, node, decision, server.config)
+        except ProblemError:
+            # What is on its own disk, a board may have however full the records are: nothing needs to be remembered for it.
+            if plan.action is Action.LOCAL:
+                raise WithoutRecordError(plan) from None
+            raise
+        _store_files(server, decision.files)
         if decision.loader and (boot is None or boot.loader != decision.loader):
             loader_records.count_offer(connection, node.id, decision.loader)
+        remember_decision(connection, node, boot, report.boot_id, decision, question.now)
         _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
     log.info("node %s: %s", node.id, decision.why[0])
     return _to_bytes(plan)
@@ -182,6 +207,7 @@ def _settle_before(
         return node
     loader_records.settle(connection, node, before, report, now)
     after = boot_records.find_boot(connection, before.id) or before
+    settle_install(connection, node, after, now)
     if not ended_badly(after, now):
         return node
     node_records.add_history(connection, node.id, "that boot did not end well", now, before.id)

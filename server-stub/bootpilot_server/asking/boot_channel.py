@@ -6,7 +6,7 @@ from bootpilot_agent.events import Source, events_from_json
 from bootpilot_agent.fields import UUID_PATTERN, Fields, Json
 from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
-from bootpilot_server.store import boot_records, node_records
+from bootpilot_server.store import boot_records, install_records, node_records
 from bootpilot_server.store.log_retention import LogRetention
 
 MAX_LOG_BYTES = 4 << 20
@@ -54,12 +54,13 @@ def take_recording(
 def take_done(connection: Connection, boot: BootRecord, body: bytes, now: float) -> dict[str, Json]:
     """An install is finished. A late word about another install is written down and changes nothing. Raises FieldError."""
     install_id = _fields(body).text("install_id", pattern=UUID_PATTERN, expected="a UUID")
-    if boot_records.finish_boot(connection, boot.id, install_id, now):
+    if boot.read_plan().get("install_id") != install_id:
+        text = f"a word that install {install_id} is done, which this boot was not to make: it changes nothing"
+        node_records.add_history(connection, boot.node_id, text, now, boot.id)
+    elif boot_records.finish_boot(connection, boot.id, install_id, now):
+        install_records.finish(connection, boot.node_id, install_id, now)
         node_records.add_history(connection, boot.node_id, f"install {install_id} is done", now, boot.id)
         node_records.clear_failures(connection, boot.node_id)
-    elif boot.install_id != install_id:
-        text = f"a late word that install {install_id} is done; this boot had finished {boot.install_id}"
-        node_records.add_history(connection, boot.node_id, text, now, boot.id)
     return {"version": 1}
 
 

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from bootpilot_server.asking.answer import decide_for, facts_about
+from bootpilot_server.asking.life_cycle import with_installs
 from bootpilot_server.deciding.decision import Decision
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import OperatorError
@@ -43,5 +44,7 @@ def explain(server: Server, node: NodeRecord) -> Explanation:
         boot = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
         chain = loader_records.chain_of(report, boot, None)
         tries = loader_records.tries_of(connection, node.id)
-    decision = decide_for(server, revision, facts_about(node, report, chain, tries), time.time())
+        now = time.time()
+        facts = with_installs(connection, facts_about(node, report, chain, tries), node, now)
+    decision = decide_for(server, revision, facts, now)
     return Explanation(node, revision.number, decision)

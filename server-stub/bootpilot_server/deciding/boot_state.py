@@ -28,6 +28,7 @@ class StateKind(StrEnum):
     INSTALLED = "installed"
     FAILED = "failed"
     PAYLOAD_SILENT = "payload silent"
+    INSTALL_OVERDUE = "install overdue"
     BOARD_SILENT = "board silent"
 
 
@@ -36,7 +37,7 @@ MISSED_QUESTIONS = 3
 GRACE_S = 60
 
 FIRST_RANK_AFTER_AGENT = 1 << 32
-FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.BOARD_SILENT})
+FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.INSTALL_OVERDUE, StateKind.BOARD_SILENT})
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ def state_of(boot: BootRecord, now: float) -> BootState:
         return BootState(StateKind.INSTALLED, f"install {boot.install_id} is done")
     if boot.failed_at is not None:
         return BootState(StateKind.FAILED, boot.failure)
-    if boot.alive_at is not None:
-        return _after_jump(boot)
     plan = Fields(boot.read_plan())
+    if boot.alive_at is not None:
+        return _overdue(boot, plan, now) or _after_jump(boot)
     if plan.has("wait"):
         return _waiting(boot, plan.child("wait"), now)
     silence_s = plan.number("payload_up_deadline_s")
@@ -116,6 +117,15 @@ def _waiting(boot: BootRecord, wait: Fields, now: float) -> BootState:
     return BootState(StateKind.SILENT, f"has not asked since {since}, and was to ask again after {retry_s} s ({text})")
 
 
+def _overdue(boot: BootRecord, plan: Fields, now: float) -> BootState | None:
+    """An installer that spoke, and did not say in time that it is done."""
+    most_s = plan.number_or_none("done_deadline_s")
+    jumped_at = boot.alive_at if boot.handover_at is None else boot.handover_at
+    if most_s is None or jumped_at is None or now <= jumped_at + most_s:
+        return None
+    return BootState(StateKind.INSTALL_OVERDUE, f"{boot.profile} did not say within {most_s} s that the install is done")
+
+
 def _after_jump(boot: BootRecord) -> BootState:
     if boot.loader:
         return BootState(StateKind.LOADER_UP, f"{boot.profile} (build {boot.loader}) took over and began a boot of its own")
@@ -128,7 +138,8 @@ def _after_jump(boot: BootRecord) -> BootState:
 
 def _handed_over(boot: BootRecord, silence_s: int, now: float) -> BootState:
     if not boot.must_report or boot.handover_at is None:
-        return BootState(StateKind.HANDOVER, f"handed over to {boot.profile}, which need not report")
+        whom = boot.profile or "what is on its disk"
+        return BootState(StateKind.HANDOVER, f"handed over to {whom}, which need not report")
     if now > boot.handover_at + silence_s:
         return BootState(
             StateKind.PAYLOAD_SILENT, f"{boot.profile} was started and has said nothing for more than {silence_s} s"
@@ -137,6 +148,9 @@ def _handed_over(boot: BootRecord, silence_s: int, now: float) -> BootState:
 
 
 def _before_jump(boot: BootRecord, plan: Fields) -> BootState:
+    if not plan.has("boot"):
+        what = "start what is on its disk" if plan.has("local") else plan.text("action")
+        return BootState(StateKind.PLANNED, f"was told to {what}")
     total = _payload_bytes(plan)
     if boot.event == EventName.FETCHING:
         done = json.loads(boot.event_data).get("bytes")

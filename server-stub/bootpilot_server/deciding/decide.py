@@ -175,7 +175,7 @@ def _nothing_matches(node: NodeFacts, revision: Revision) -> RefusedError:
 def _refuse_winner(node: NodeFacts, winner: Rule, matching: Iterable[Rule], now: float) -> None:
     equal = [rule for rule in matching if rule.priority == winner.priority]
     objections = {rule.name: "" if node.approved else admission_objection(rule, node, now) for rule in equal}
-    outcomes = {(rule.profile, not objections[rule.name]) for rule in equal}
+    outcomes = {(rule.profile, rule.install, not objections[rule.name]) for rule in equal}
     if len(outcomes) > 1:
         names = ", ".join(rule.name for rule in equal)
         raise RefusedError(

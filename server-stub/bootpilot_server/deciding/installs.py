@@ -172,12 +172,15 @@ def _is_unfinished(install: InstallFacts | None) -> bool:
 
 def _wanted_by(node: NodeFacts, rule: Rule | None, profiles: Mapping[str, Profile]) -> InstallFacts | None:
     """The install that a rule wants, None for a rule that installs nothing. Whatever writes a disk has a key: without one of
-    the rule's (a node's own profile) it is the profile's name.
+    the rule's (a node's own profile) it is the profile's name. What the key meant under an id that the node had before it was
+    merged is the same install.
     """
     if rule is None or rule.profile not in profiles or not profiles[rule.profile].writes_disk:
         return None
     key = rule.install or f"profile:{rule.profile}"
-    return InstallFacts(rule_install_id(node.node_id, key), RULE + key, rule.profile)
+    ids = [rule_install_id(node_id, key) for node_id in (node.node_id, *sorted(node.former_ids))]
+    known = next((install_id for install_id in ids if install_id in node.installs), ids[0])
+    return InstallFacts(known, RULE + key, rule.profile)
 
 
 def _cover(node: NodeFacts, rule: Rule | None, profiles: Mapping[str, Profile]) -> InstallFacts | None:

@@ -9,11 +9,13 @@ from bootpilot_agent.linked_folders import check_unlinked
 from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line
 from bootpilot_server.deciding.recipes import ArtifactRef, Expects, FileRecipe, Profile, Template
 from bootpilot_server.site_folder.findings import Table
+from bootpilot_server.site_folder.local_recipes import read_local
 
 # As the agent accepts them (bootpilot_agent.plan.PayloadFile).
 FILE_PATH_PATTERN = r"(/(?!\.{1,2}(/|$))[^/\x00-\x1f\x7f]+)+"
 FILE_MODE_PATTERN = r"0?[0-7]{3,4}"
 MAX_DEADLINE_S = 7 * 86400
+MAX_ATTEMPTS = 20
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
@@ -25,7 +27,13 @@ def read_profile(name: str, table: Table, templates: Mapping[str, str]) -> Profi
         requires=table.texts("requires", ()),
         writes_disk=table.flag("writes_disk", False),
         valid_s=table.number("valid_s", Profile.valid_s, least=1, most=86400),
+        done_deadline_s=table.number("done_deadline_s", Profile.done_deadline_s, least=1, most=MAX_DEADLINE_S),
+        attempts=table.number("attempts", Profile.attempts, least=1, most=MAX_ATTEMPTS),
+        local=read_local(table),
     )
+    for key in ("done_deadline_s", "attempts", "local"):
+        if table.has(key) and not profile.writes_disk:
+            table.fault(key, "belongs to a profile that installs: one with writes_disk = true")
     table.close()
     _check_whole(profile, table)
     return profile

@@ -9,6 +9,7 @@ from bootpilot_server.deciding.recipes import Loader, Profile, Revision, Rule
 from bootpilot_server.deciding.rendering import template_faults
 from bootpilot_server.site_folder.findings import Document, Finding, Table
 from bootpilot_server.site_folder.loaders import read_loader
+from bootpilot_server.site_folder.local_recipes import install_findings
 from bootpilot_server.site_folder.profiles import NAME_PATTERN, is_name, read_profile
 from bootpilot_server.site_folder.rules import read_rule, ties
 from bootpilot_server.site_folder.toml_lines import key_lines, line_of
@@ -30,6 +31,7 @@ def read_revision(texts: Mapping[str, str], number: int = 0) -> tuple[Revision, 
     loaders: dict[str, Loader] = _read_each("loaders", texts, findings, read_loader)
     for name in templates:
         findings += [Finding(f"templates/{name}", line, reason) for line, reason in template_faults(name, templates)]
+    findings += install_findings(rules, profiles, texts)
     findings += _tie_findings("rules", list(rules.values()), texts)
     for arch in {loader.payload.arch for loader in loaders.values()}:
         selectors = [loader.selector for loader in loaders.values() if loader.payload.arch == arch]

@@ -8,6 +8,7 @@ from bootpilot_server.deciding.facts import FACTS, LABEL
 from bootpilot_server.deciding.recipes import MAX_RULE_PRIORITY, Condition, Rule
 from bootpilot_server.deciding.selection import condition_fault, could_meet, looks_apart
 from bootpilot_server.site_folder.findings import Table
+from bootpilot_server.site_folder.local_recipes import read_install_key
 
 MAX_COUNT = 10_000_000
 # How rules of the first release compared numbers.
@@ -22,6 +23,7 @@ def read_rule(name: str, table: Table, profiles: frozenset[str]) -> Rule:
         admit=table.flag("admit", False),
         max_count=table.number("max_count", 0, least=1, most=MAX_COUNT) if table.has("max_count") else 0,
         until=_until(table),
+        install=read_install_key(table),
     )
     for key in ("max_count", "until"):
         if table.has(key) and not rule.admit:
@@ -97,4 +99,4 @@ def ties(rules: Iterable[Rule]) -> list[tuple[Rule, Rule]]:
 
 
 def _outcome(rule: Rule) -> tuple[object, ...]:
-    return (rule.profile, rule.admit, rule.max_count, rule.until)
+    return (rule.profile, rule.install, rule.admit, rule.max_count, rule.until)

@@ -2,13 +2,13 @@
 deciding/installs.py; here is what was wanted, begun, done, failed and given up.
 """
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from bootpilot_server.deciding.decision import InstallChanges
 from bootpilot_server.deciding.install_facts import ADOPTED, InstallFacts, InstallState
 from bootpilot_server.store import node_records, order_records
 from bootpilot_server.store.dialect import insert_if_new
-from bootpilot_server.store.schema import installs, nodes
+from bootpilot_server.store.schema import former_ids, installs, nodes
 
 MAX_FAILURE_CHARS = 500
 
@@ -21,6 +21,12 @@ def installs_of(connection: Connection, node_id: str) -> dict[str, InstallFacts]
 def find_install(connection: Connection, node_id: str, install_id: str) -> InstallFacts | None:
     row = connection.execute(select(installs).where(*_key(node_id, install_id))).one_or_none()
     return _facts(row) if row else None
+
+
+def is_taken_id(connection: Connection, node_id: str) -> bool:
+    """Whether a node has this id, or had it before it was merged into another."""
+    ids = select(nodes.c.id).where(nodes.c.id == node_id).union(select(former_ids.c.id).where(former_ids.c.id == node_id))
+    return connection.execute(ids).first() is not None
 
 
 def want(connection: Connection, node_id: str, install: InstallFacts, now: float, by: str = "") -> None:
@@ -142,7 +148,7 @@ def _set(connection: Connection, node_id: str, install_id: str, **values: object
     connection.execute(update(installs).where(*_key(node_id, install_id)).values(**values))
 
 
-def _key(node_id: str, install_id: str) -> tuple[object, object]:
+def _key(node_id: str, install_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return installs.c.node_id == node_id, installs.c.install_id == install_id
 
 
