@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +44,15 @@ def running_server(
     listen: str = "127.0.0.1:0",
     environment: Mapping[str, str] = MappingProxyType({}),
     settings: str = "",
+    within: Sequence[str] = (),
 ) -> Iterator[RunningServer]:
-    """Started when this is entered, gone when it is left. `settings` is Python that runs first and shortens what takes long."""
+    """Started when this is entered, gone when it is left. `settings` is Python that runs first and shortens what takes long;
+    `within` are the words of a program that starts the server in a world of its own.
+    """
     number = next(_NUMBERS)
     port_file, output = home.parent / f"server-{number}.port", home.parent / f"server-{number}.output"
     program = ["-c", f"{settings}\nfrom bootpilot_server.cli import main\nmain()"] if settings else ["-m", "bootpilot_server"]
-    argv = [sys.executable, *program, "--home", str(home), "serve", "--listen", listen]
+    argv = [*within, sys.executable, *program, "--home", str(home), "serve", "--listen", listen]
     with output.open("wb") as said:
         process = subprocess.Popen(
             [*argv, "--port-file", str(port_file), *options],

@@ -1,26 +1,54 @@
-"""The door to HOME/state.sqlite: one writer at a time, and every fault of the database as one exception.
+"""The door to HOME/state.sqlite: readers, one writer, and every fault of the database as one exception.
 
-Writers take SQLite's lock when they begin (BEGIN IMMEDIATE), so that what a transaction read is still true when it writes.
-Readers cannot write at all (query_only): no GET changes state, whatever its code does.
+Writers take the database's lock when they begin, so that what a transaction read is still true when it writes. Readers cannot
+write at all: no GET changes state, whatever its code does. A file that is gone, or another in its place, is never written to;
+when the server's own database is there again, all goes on by itself.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError
 from bootpilot_server.store import upgrade
-from bootpilot_server.store.dialect import DRIVER_ERRORS, make_engine
+from bootpilot_server.store.database_file import alone_with, change_journals, inode_of, journal_of
+from bootpilot_server.store.dialect import DRIVER_ERRORS, make_engine, peek
+from bootpilot_server.store.group_commit import GroupCommit
+from bootpilot_server.store.schema import REVISION, about
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 5.0
 POOL_SIZE = 16
 # How long a server that starts waits for the one that is making or upgrading the tables.
 UPGRADE_S = 600.0
+
+
+class _Opened:
+    """The connections to one file."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        self.path = path
+        self.inode = inode_of(path)
+        self.journal = journal_of(path)
+        self.reader = make_engine(path, begin="DEFERRED", query_only=True, timeout_s=timeout_s, pool_size=POOL_SIZE)
+        self.engine = make_engine(path, begin="IMMEDIATE", query_only=False, timeout_s=timeout_s, pool_size=1)
+        self.writer = GroupCommit(self.engine, timeout_s, self.check)
+
+    def check(self) -> None:
+        """An open connection to a deleted file goes on working, and everything written to it is lost."""
+        if inode_of(self.path) != self.inode:
+            raise DatabaseUnavailableError(f"{self.path} was replaced while it was in use")
+
+    def close(self) -> None:
+        self.reader.dispose()
+        self.engine.dispose()
 
 
 class Database:
@@ -29,55 +57,69 @@ class Database:
     def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
-        self._inode = _inode(path)
-        self._reader = make_engine(path, begin="DEFERRED", query_only=True, timeout_s=busy_timeout_s, pool_size=POOL_SIZE)
-        self._writer = make_engine(path, begin="IMMEDIATE", query_only=False, timeout_s=busy_timeout_s, pool_size=1)
-        # Within a process writers queue here, which is fair; SQLite's own wait between processes is a polling loop.
-        self._turn = threading.Lock()
+        self._opened = _Opened(path, busy_timeout_s)
+        self._reopening = threading.Lock()
+        self._server_id = ""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent view; writing through it fails. Raises DatabaseUnavailableError."""
-        with self._transaction(self._reader) as connection:
+        with _told_as_one(), self._current().reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """The one writer's transaction: all of it is kept, or nothing. Raises DatabaseUnavailableError."""
-        if not self._turn.acquire(timeout=self._busy_timeout_s):
-            raise DatabaseUnavailableError("another writer holds the database")
-        try:
-            with self._transaction(self._writer) as connection:
-                yield connection
-        finally:
-            self._turn.release()
+        """The one writer's transaction: all of it is kept when this is left, or nothing. Raises DatabaseUnavailableError."""
+        with _told_as_one(), self._current().writer.writing() as connection:
+            yield connection
 
     @contextmanager
     def remaking(self) -> Iterator[Connection]:
         """The one writer's transaction, in which tables may be made anew. Raises DatabaseUnavailableError."""
         engine = make_engine(self.path, begin="IMMEDIATE", query_only=False, timeout_s=UPGRADE_S, pool_size=1, cascade=False)
         try:
-            with self._transaction(engine) as connection:
+            with _told_as_one(), engine.begin() as connection:
                 yield connection
         finally:
             engine.dispose()
 
-    def close(self) -> None:
-        self._reader.dispose()
-        self._writer.dispose()
+    @property
+    def commits(self) -> int:
+        """How often this process wrote something out; many writers may share one."""
+        return self._opened.writer.commits
 
-    @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        # An open connection to a deleted file goes on working, and everything written to it is lost.
-        if _inode(self.path) != self._inode:
-            raise DatabaseUnavailableError(f"{self.path} was removed or replaced while the server runs; restart it")
-        try:
-            with engine.begin() as connection:
-                yield connection
-        except IntegrityError:
-            raise
-        except (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS) as error:
-            raise DatabaseUnavailableError(str(getattr(error, "orig", None) or error)) from error
+    def identify(self) -> None:
+        """Remember which server's database this is: another one in its place will not be taken for it."""
+        with self.reading() as connection:
+            found = connection.execute(select(about.c.value).where(about.c.key == "server_id")).scalar_one_or_none()
+        self._server_id = found or ""
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def _current(self) -> _Opened:
+        """The connections to the file that has the name now. Raises DatabaseUnavailableError."""
+        opened = self._opened
+        if inode_of(self.path) == opened.inode:
+            # It is made by the first who reads, and stays as long as one of our connections is open.
+            opened.journal = opened.journal or journal_of(self.path)
+            return opened
+        with self._reopening, alone_with(self.path):
+            if inode_of(self.path) != self._opened.inode:
+                self._opened = self._reopened(self._opened)
+            return self._opened
+
+    def _reopened(self, former: _Opened) -> _Opened:
+        # Looked at without opening it: a database that is not ours keeps its journal, and the former one its own.
+        if not self._server_id or peek(self.path) != (REVISION, self._server_id):
+            raise DatabaseUnavailableError(
+                f"{self.path} was replaced by the database of another server or program; if that is meant, restart this one"
+            )
+        change_journals(self.path, former.inode, former.journal)
+        opened = _Opened(self.path, self._busy_timeout_s)
+        former.close()
+        log.warning("%s was replaced while the server runs; it goes on with the one that is there now", self.path)
+        return opened
 
 
 def open_database(path: Path, *, create: bool) -> Database:
@@ -93,9 +135,10 @@ def open_database(path: Path, *, create: bool) -> Database:
     database = Database(path)
     try:
         with database.reading() as connection:
-            ready = upgrade.is_ready(connection)
-        if not ready:
+            is_ready = upgrade.is_ready(connection)
+        if not is_ready:
             upgrade.prepare(path, database.remaking)
+        database.identify()
     except DatabaseUnavailableError as error:
         database.close()
         raise HomeError(f"{path}: {error}", "is it a database of this program, and may this user write it?") from error
@@ -105,9 +148,11 @@ def open_database(path: Path, *, create: bool) -> Database:
     return database
 
 
-def _inode(path: Path) -> tuple[int, int]:
+@contextmanager
+def _told_as_one() -> Iterator[None]:
     try:
-        status = path.stat()
-    except OSError as error:
-        raise DatabaseUnavailableError(f"{path}: {error.strerror}") from error
-    return status.st_dev, status.st_ino
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS) as error:
+        raise DatabaseUnavailableError(str(getattr(error, "orig", None) or error)) from error

@@ -67,6 +67,12 @@ def make_engine(path: Path, *, begin: str, query_only: bool, timeout_s: float, p
     return engine
 
 
+def has_transaction(connection: Connection) -> bool:
+    """Whether the transaction that was begun is still there: when the disk is full, SQLite itself rolls all of it back."""
+    driver = connection.connection.dbapi_connection
+    return driver is not None and bool(getattr(driver, "in_transaction", True))
+
+
 def read_user_version(connection: Connection) -> int:
     """The schema version of programs from before Alembic; 0 in an empty file."""
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
@@ -79,6 +85,18 @@ def mark_user_version(connection: Connection) -> None:
 def broken_references(connection: Connection) -> int:
     """Rows that point to rows which are not there."""
     return len(connection.exec_driver_sql("PRAGMA foreign_key_check").all())
+
+
+def peek(path: Path) -> tuple[str, str]:
+    """Revision and server's id in a file, as a reader who touches nothing beside it; "" where it is no database of ours."""
+    url = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    query = "SELECT version_num, (SELECT value FROM about WHERE key = 'server_id') FROM alembic_version"
+    try:
+        with closing(sqlite3.connect(url, uri=True)) as connection:
+            revision, server_id = connection.execute(query).fetchone() or ("", "")
+    except sqlite3.Error:
+        return "", ""
+    return str(revision), str(server_id or "")
 
 
 def copy_database(source: Path, target: Path) -> None:
