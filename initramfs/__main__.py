@@ -8,7 +8,7 @@ from pathlib import Path
 
 from initramfs.architectures import ARCHITECTURES
 from initramfs.build import BuildOptions, Loader, Workload, build_loader, build_workload
-from initramfs.cache import bootpilot_cache
+from initramfs.cache import cache_place
 from initramfs.drivers import DRIVER_GROUPS
 from initramfs.errors import BuildError
 from initramfs.mirrors import MIRROR_SETTING
@@ -43,7 +43,7 @@ def argument_parser() -> argparse.ArgumentParser:
         description="Build the loader that stands on a card (kernel and initramfs with the frozen agent), or the RAM workload.",
         epilog=(
             f"Debian packages come from the archive that this machine's apt uses, or from {MIRROR_SETTING}. What is made is "
-            f"kept in {bootpilot_cache()}: a second build needs no network. Needs no root privileges."
+            f"kept in {cache_place()}: a second build needs no network. Needs no root privileges."
         ),
     )
     optional = [group.name for group in DRIVER_GROUPS if not group.standard]

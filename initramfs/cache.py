@@ -22,10 +22,15 @@ CHUNK_BYTES = 1 << 20
 
 def bootpilot_cache() -> Path:
     """`${XDG_CACHE_HOME:-~/.cache}/bootpilot`, made if it is missing. Never inside the checkout."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    folder = (Path(home) if home.startswith("/") else Path.home() / ".cache") / "bootpilot"
+    folder = cache_place()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def cache_place() -> Path:
+    """Where that folder is or would be."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "bootpilot"
 
 
 def key_of(inputs: object) -> str:

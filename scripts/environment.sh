@@ -29,14 +29,26 @@ bootpilot_answer_help() { # MODULE ARGUMENTS...
                 exit
                 ;;
             -h | --help)
-                if [ -n "$module" ] && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-                    PYTHONPATH=$(bootpilot_python_path) exec python3 -P -B -m "$module" "$@"
-                fi
+                if [ -n "$module" ] && bootpilot_python_fits; then bootpilot_run_bare "$module" "$@"; fi
                 sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"
                 exit
                 ;;
         esac
     done
+}
+
+# MODULE needs nothing but Python's own library for these arguments.
+bootpilot_run_bare() { # MODULE ARGUMENTS...
+    local module=$1
+    shift
+    PYTHONPATH=$(bootpilot_python_path) PATH=$PATH:/usr/sbin:/sbin exec python3 -P -B -m "$module" "$@"
+}
+
+bootpilot_python_fits() { python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+bootpilot_all_there() { # PROGRAMS...
+    local name
+    for name; do command -v "$name" >/dev/null || return 1; done
 }
 
 bootpilot_python_path() { printf '%s\n' "$bootpilot_root:$bootpilot_root/agent:$bootpilot_root/server-stub"; }

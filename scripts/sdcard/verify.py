@@ -40,6 +40,8 @@ def verify_card(path: Path) -> Findings:
     Raises:
         CardError: it is no card of ours, or cannot be read.
     """
+    if not path.exists():
+        raise CardError(f"{path}: there is no such file or device", "lsblk shows the disks of this machine")
     layout, entry = _read_table(path)
     try:
         manifest = CardManifest.from_json(read_fat_file(path, layout, MANIFEST_PATH))

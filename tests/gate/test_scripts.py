@@ -45,7 +45,22 @@ def test_help_and_version_are_answered_where_nothing_is_installed(tmp_path: Path
         assert "set -" not in done.stdout
     version = run([str(ROOT / "scripts" / script), "--version"], path, home)
     assert (version.returncode, version.stdout) == (0, f"bootpilot {__version__}\n"), version.stderr
-    assert [path for path in home.rglob("*") if not path.is_dir()] == []
+    assert list(home.rglob("*")) == []
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--explain", "orangepi-pc"], ["--explain=orangepi-pc"]])
+def test_looking_at_boards_installs_nothing(tmp_path: Path, words: list[str]) -> None:
+    done = run([str(ROOT / "scripts/build-sdcard"), *words], programs(tmp_path / "bin", *BARE, "python3"), tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    assert "Orange Pi PC" in done.stdout
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+def test_verifying_a_card_installs_nothing_where_its_programs_are_there(tmp_path: Path) -> None:
+    path = programs(tmp_path / "bin", *BARE, "python3", "mcopy", "sfdisk")
+    done = run([str(ROOT / "scripts/build-sdcard"), "--verify", "/no/card.img"], path, tmp_path / "home")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "build-sdcard: /no/card.img: there is no such file or device")
+    assert list((tmp_path / "home").rglob("*")) == []
 
 
 def test_each_command_of_the_server_helps_where_nothing_is_installed(tmp_path: Path) -> None:

@@ -86,6 +86,11 @@ def test_a_kernel_that_was_exchanged_is_named(panda: Path) -> None:
     assert verify_card(panda).problems == ["vmlinuz is not what was written (14 bytes, 2100000 written)"]
 
 
+def test_an_image_that_is_not_there_is_no_matter_for_sfdisk(tmp_path: Path) -> None:
+    with pytest.raises(CardError, match="there is no such file or device"):
+        verify_card(tmp_path / "card.img")
+
+
 def test_a_missing_file_is_named(panda: Path) -> None:
     subprocess.run(["mdel", "-i", f"{panda}@@{4 * MIB}", "::initrd.img"], check=True, timeout=60)
     assert verify_card(panda).problems == ["initrd.img is missing"]
