@@ -11,7 +11,7 @@ from bootpilot_agent.card_settings import read_card
 from bootpilot_agent.raw_settings import CARD
 from bootpilot_agent.settings import ROWS
 from scripts.sdcard.errors import CardError
-from scripts.sdcard.texts import SettingValue
+from scripts.sdcard.texts import SettingValue, settings_text
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -39,6 +39,7 @@ def card_settings(
         values["server"] = list(servers)
     if ca:
         values["ca"] = _certificate(ca)
+    settings_text(values)  # nobody wants to hear of a wrong one after minutes of building
     return values
 
 

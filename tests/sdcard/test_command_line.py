@@ -118,3 +118,8 @@ def test_a_captured_board_becomes_an_archive_and_anything_else_is_refused(tmp_pa
     assert identity_initrd(tree, tmp_path / "identity.cpio").read_bytes().startswith(b"070701")
     with pytest.raises(CardError, match="is no captured board"):
         identity_initrd(tmp_path, tmp_path / "identity.cpio")
+
+
+def test_a_setting_that_no_agent_would_take_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(CardError, match="1 to 4094"):
+        card_settings(None, [], ["vlan=9999"], None)
