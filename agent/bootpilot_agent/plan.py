@@ -5,7 +5,7 @@ from the bytes received and never written again from the parsed form (signatures
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bootpilot_agent.evidence import Evidence, evidence_from_fields
@@ -21,6 +21,7 @@ SHA256_PATTERN = r"[0-9a-f]{64}"
 TOKEN_PATTERN = r"[0-9A-Za-z._~+/=-]{1,512}"
 MAX_ARTIFACT_BYTES = 1 << 40
 BUILD_PATTERN = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,127}"
+ENROL_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}:[0-9A-Za-z._~-]{16,128}"
 # Loaders in a row from one power-on: the card's, a newer one, and a third where the site changes over meanwhile.
 MAX_LOADERS = 3
 
@@ -112,7 +113,8 @@ class LastAttempt:
 class Report:
     """The body of POST /v1/boot. `clock_unix_s` is the board's idea of the time, wrong on boards without a battery.
 
-    `loader_builds` are the builds of the loaders since power-on, oldest first; the last one is `build_id`.
+    `loader_builds` are the builds of the loaders since power-on, oldest first; the last one is `build_id`. `enrol` is the batch
+    and secret of the card, "" if it has none: never to be shown or stored.
     """
 
     boot_id: str
@@ -128,9 +130,11 @@ class Report:
     last_attempt: LastAttempt | None
     simulated: bool
     loader_builds: tuple[str, ...] = ()
+    enrol: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Json]:
-        return {
+        secret: dict[str, Json] = {"enrol": self.enrol} if self.enrol else {}
+        return secret | {
             "version": VERSION,
             "boot_id": self.boot_id,
             "nonce": self.nonce,
@@ -170,7 +174,18 @@ class Report:
             simulated=fields.flag("simulated"),
             # The agents on the first cards know nothing of it.
             loader_builds=fields.texts("loader_builds", most=16, longest=128) if fields.has("loader_builds") else (),
+            enrol=_enrol(fields),
         )
+
+
+def _enrol(fields: Fields) -> str:
+    """A secret must not come back in an error's text."""
+    if not fields.has("enrol"):
+        return ""
+    try:
+        return fields.text("enrol", most=200, pattern=ENROL_PATTERN)
+    except FieldError:
+        raise FieldError("enrol", "BATCH:secret as `bootpilot batch create` prints it", "something else") from None
 
 
 @dataclass(frozen=True)

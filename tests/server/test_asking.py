@@ -15,7 +15,7 @@ from bootpilot_server.asking.tokens import make_token
 from bootpilot_server.commands.explain import explain, find_by_text
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import ProblemError
-from bootpilot_server.store import boot_records, node_records, schema
+from bootpilot_server.store import boot_records, evidence_records, node_records, schema
 from tests.fakes.bench import Bench, bearer
 from tests.fakes.reports import SERIAL, again, body_of, make_report, piece, serial
 
@@ -317,8 +317,8 @@ def test_a_board_with_ever_new_addresses_does_not_grow_the_database(bench: Bench
         macs = tuple(piece(EvidenceKind.MAC, f"00:48:54:20:{boot:02x}:{number:02x}") for number in range(100))
         plan = bench.plan(make_report(evidence=serial() + macs))
     with bench.server.database.reading() as connection:
-        kept = node_records.list_evidence(connection, plan.node_id)
-    assert len(kept) == node_records.MAX_EVIDENCE
+        kept = evidence_records.list_evidence(connection, plan.node_id)
+    assert len(kept) == evidence_records.MAX_EVIDENCE
     assert kept[0].value == SERIAL
     assert {found.value for found in macs} <= {found.value for found in kept}
 

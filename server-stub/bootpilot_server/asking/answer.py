@@ -13,11 +13,16 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Row
 
+from bootpilot_agent.evidence import Grade
 from bootpilot_agent.plan import Action, Plan, Report
+from bootpilot_server.asking.crowd import refuse_crowd
+from bootpilot_server.asking.enrolment import enrol, with_admissions
 from bootpilot_server.asking.life_cycle import remember_decision, settle_install, with_installs
-from bootpilot_server.asking.recognition import recognise, refuse_crowd
+from bootpilot_server.asking.recognition import recognise
 from bootpilot_server.asking.token_check import is_alive, token_of
 from bootpilot_server.asking.tokens import make_token, same_token
+from bootpilot_server.asking.turns import remember_turn, settle_boot, with_turn
+from bootpilot_server.deciding.approval import RULE
 from bootpilot_server.deciding.boot_state import ended_badly
 from bootpilot_server.deciding.decide import decide
 from bootpilot_server.deciding.decision import Catalogue, Decision, LoaderTries, NodeFacts
@@ -28,6 +33,7 @@ from bootpilot_server.deciding.rendering import RenderedFile
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.server import Server
 from bootpilot_server.store import boot_records, loader_records, node_records
+from bootpilot_server.store.evidence_records import without_shared
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +79,11 @@ def _answer_on_record(server: Server, report: Report, question: Question) -> byt
             if asked:
                 return _answer_again(server, boot, asked, question)
             _check_token(server, connection, boot, question)
+        report = without_shared(connection, report)
         node = recognise(connection, report, question.address, question.now)
+        node = enrol(connection, node, report, question.address, question.now)
+        # A contradiction that has just been resolved took its boots along.
+        boot = boot_records.find_boot(connection, boot.id) if boot else None
         if boot and boot.node_id != node.id:
             raise ProblemError(409, "this boot_id belongs to another node; begin a new boot with a new boot_id")
         before = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
@@ -83,20 +93,26 @@ def _answer_on_record(server: Server, report: Report, question: Question) -> byt
         revision = server.revisions.in_force(connection)
         tries = loader_records.tries_of(connection, node.id)
         facts = with_installs(connection, facts_about(node, report, chain, tries), node, question.now)
+        facts = with_admissions(connection, facts, revision)
+        facts = with_turn(connection, facts, boot, before, server.config.max_concurrent, question.now)
         decision = decide_for(server, revision, facts, question.now)
         plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
         try:
-            refuse_crowd(connection, node, decision, server.config)
+            refuse_crowd(connection, node, decision, server.config, question.now)
         except ProblemError:
             # What is on its own disk, a board may have however full the records are: nothing needs to be remembered for it.
             if plan.action is Action.LOCAL:
                 raise WithoutRecordError(plan) from None
             raise
         _store_files(server, decision.files)
+        if decision.admits:
+            node_records.approve_node(connection, node.id, question.now, RULE + decision.rule)
         if decision.loader and (boot is None or boot.loader != decision.loader):
             loader_records.count_offer(connection, node.id, decision.loader)
         remember_decision(connection, node, boot, report.boot_id, decision, question.now)
         _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
+        former = lambda: decide_for(server, revision, replace(facts, rollout=None), question.now).profile  # noqa: E731
+        remember_turn(connection, facts, boot, before, report.boot_id, decision, former, question.now)
     log.info("node %s: %s", node.id, decision.why[0])
     return _to_bytes(plan)
 
@@ -130,6 +146,12 @@ def facts_about(node: NodeRecord, report: Report, chain: tuple[str, ...], tries:
         conflict=node.conflict,
         loader_builds=chain,
         loader_tries=tries,
+        name=node.name,
+        labels=node.read_labels(),
+        static_address=node.static_address,
+        profile_override=node.profile_override,
+        approval=node.approval,
+        approved_grade=Grade(node.approved_grade),
     )
 
 
@@ -205,6 +227,7 @@ def _settle_before(
         node_records.add_history(connection, node.id, f"an earlier boot failed out of reach: {text}", now)
     if before is None:
         return node
+    settle_boot(connection, before, now, is_past=True)
     loader_records.settle(connection, node, before, report, now)
     after = boot_records.find_boot(connection, before.id) or before
     settle_install(connection, node, after, now)

@@ -2,17 +2,17 @@
 
 import json
 import uuid
+from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from bootpilot_agent.evidence import Grade
+from bootpilot_agent.evidence import Evidence, Grade
 from bootpilot_agent.plan import Report
-from bootpilot_server.config import Config
-from bootpilot_server.deciding.decision import Decision
+from bootpilot_server.asking.merging import absorb
 from bootpilot_server.deciding.identification import Conflict, Match, known_by, match_node
+from bootpilot_server.deciding.marks import claimed_node
 from bootpilot_server.deciding.records import NodeRecord
-from bootpilot_server.errors import ProblemError
-from bootpilot_server.store import node_records
+from bootpilot_server.store import evidence_records, install_records, node_records
 
 # A fixed, arbitrary name space: one contradiction gives one record, however often the board asks.
 CONFLICTS = uuid.UUID("6f9f3c3e-6f1c-4f0e-9d39-0d1a8e0b7c11")
@@ -26,39 +26,43 @@ def recognise(connection: Connection, report: Report, address: str, now: float) 
     """The node's record, brought up to date with the report."""
     if known_by(report.evidence) is Grade.NONE:
         key: list[object] = [report.arch, report.inventory.board.model, report.simulated]
-        return _conflict_record(connection, report, address, now, NAMELESS, key)
-    candidates = node_records.find_candidates(connection, report.evidence, simulated=report.simulated)
+        return node_records.save_node(connection, _record_id(report.simulated, key), report, address, now, NAMELESS)
+    candidates = evidence_records.find_candidates(connection, report.evidence, simulated=report.simulated)
+    record_id = conflict_id(report.evidence, simulated=report.simulated)
     match match_node(report.evidence, candidates):
         case Match(node_id=node_id):
-            return node_records.save_node(connection, node_id, report, address, now)
-        case Conflict(because=because):
-            key = [*sorted([piece.kind.value, piece.value] for piece in report.evidence if piece.grade > Grade.NONE)]
-            return _conflict_record(connection, report, address, now, f"the evidence fits nobody whole: {because}", key)
-    node = node_records.save_node(connection, str(uuid.uuid4()), report, address, now)
-    node_records.add_history(connection, node.id, f"first seen, from {address}", now, report.boot_id)
+            node = node_records.save_node(connection, node_id, report, address, now)
+        case Conflict(node_ids=node_ids, because=because):
+            text = f"the evidence fits nobody whole: {because}"
+            return node_records.save_node(connection, record_id, report, address, now, text, node_ids)
+        case _:
+            node = _new_node(connection, report, address, now)
+    return _without_contradiction(connection, node, record_id, now)
+
+
+def _new_node(connection: Connection, report: Report, address: str, now: float) -> NodeRecord:
+    """A board that nobody knows. One whose disk carries its own mark has the id back that it had when it was installed."""
+    mark = claimed_node(report)
+    former = mark.node_id if mark is not None and not install_records.is_taken_id(connection, mark.node_id) else ""
+    node = node_records.save_node(connection, former or str(uuid.uuid4()), report, address, now)
+    whence = ", with the id in its disk's mark" if former else ""
+    node_records.add_history(connection, node.id, f"first seen, from {address}{whence}", now, report.boot_id)
     return node
 
 
-def _conflict_record(connection: Connection, report: Report, address: str, now: float, because: str, key: object) -> NodeRecord:
-    """A record that shows the contradiction to a person. It is never matched, and the same contradiction finds it again."""
-    node_id = str(uuid.uuid5(CONFLICTS, json.dumps([report.simulated, key])))
-    return node_records.save_node(connection, node_id, report, address, now, conflict=because)
+def conflict_id(evidence: Iterable[Evidence], *, simulated: bool) -> str:
+    """The id of the record that stands for a contradiction in this evidence."""
+    return _record_id(simulated, sorted([piece.kind.value, piece.value] for piece in evidence if piece.grade > Grade.NONE))
 
 
-def refuse_crowd(connection: Connection, node: NodeRecord, decision: Decision, config: Config) -> None:
-    """A new board among too many that nobody approved. Those that wait never shut out one that a rule lets in, nor the other
-    way round. Raises ProblemError 429, which undoes the record.
-    """
-    if node.current_boot is not None or node.approved_at is not None:
-        return
-    most = config.max_admitted_nodes if decision.profile else config.max_waiting_nodes
-    # Of the two counts only the second takes long, and it is needed only where the first is high.
-    if node_records.count_unapproved(connection) <= most:
-        return
-    admitted = node_records.count_admitted(connection)
-    if decision.profile and admitted >= most:
-        detail = f"{most} boards that nobody approved were let in by rules: approve or forget some, or raise max_admitted_nodes"
-        raise ProblemError(429, detail, retry_after_s=300)
-    if not decision.profile and node_records.count_unapproved(connection) - admitted > most:
-        detail = f"{most} unapproved boards are on record: approve or forget some, or raise max_waiting_nodes"
-        raise ProblemError(429, detail, retry_after_s=300)
+def _without_contradiction(connection: Connection, node: NodeRecord, record_id: str, now: float) -> NodeRecord:
+    """What stood for a contradiction of this very evidence goes: its boots are the node's."""
+    record = node_records.find_node(connection, record_id)
+    if record is None or not record.conflict:
+        return node
+    absorb(connection, record, node, "the contradiction is gone", now)
+    return node_records.find_node(connection, node.id) or node
+
+
+def _record_id(simulated: bool, key: object) -> str:
+    return str(uuid.uuid5(CONFLICTS, json.dumps([simulated, key])))

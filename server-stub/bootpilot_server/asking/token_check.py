@@ -12,7 +12,7 @@ LIFETIME_S = 24 * 3600
 
 
 def token_of(server: Server, boot: BootRecord) -> str:
-    return make_token(server.secret_key, boot.node_id, boot.id, boot.first_nonce)
+    return make_token(server.secret_key, boot.token_node or boot.node_id, boot.id, boot.first_nonce)
 
 
 def is_alive(connection: Connection, boot: BootRecord, now: float) -> bool:

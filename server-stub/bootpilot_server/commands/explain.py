@@ -4,7 +4,9 @@ import time
 from dataclasses import dataclass
 
 from bootpilot_server.asking.answer import decide_for, facts_about
+from bootpilot_server.asking.enrolment import with_admissions
 from bootpilot_server.asking.life_cycle import with_installs
+from bootpilot_server.asking.turns import with_turn
 from bootpilot_server.deciding.decision import Decision
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import OperatorError
@@ -38,6 +40,8 @@ def find_by_text(server: Server, text: str) -> NodeRecord:
 
 
 def explain(server: Server, node: NodeRecord) -> Explanation:
+    if not node.has_reported:
+        raise OperatorError(f"node {node.id} was announced and has never asked: what it gets depends on what it shows")
     report = node.read_report()
     with server.database.reading() as connection:
         revision = server.revisions.in_force(connection)
@@ -46,5 +50,7 @@ def explain(server: Server, node: NodeRecord) -> Explanation:
         tries = loader_records.tries_of(connection, node.id)
         now = time.time()
         facts = with_installs(connection, facts_about(node, report, chain, tries), node, now)
+        facts = with_admissions(connection, facts, revision)
+        facts = with_turn(connection, facts, boot, None, server.config.max_concurrent, now, writes=False)
     decision = decide_for(server, revision, facts, now)
     return Explanation(node, revision.number, decision)

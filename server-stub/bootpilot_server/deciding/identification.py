@@ -58,6 +58,7 @@ class _Comparison:
     relation: _Relation
     grade: Grade
     because: str
+    is_whole: bool = True
 
 
 def match_node(evidence: Iterable[Evidence], nodes: Iterable[KnownNode]) -> Match | Unknown | Conflict:
@@ -75,8 +76,11 @@ def _sole_best(compared: Iterable[_Comparison]) -> Match | Unknown | Conflict:
     if not related:
         return Unknown()
     top = [found for found in related if found.grade == related[0].grade]
-    if len(top) == 1 and top[0].relation is _Relation.AGREES:
-        return Match(top[0].node_id, top[0].grade, top[0].because)
+    # Of several that agree, a node that would have shown something better (and did, in its last report) is not the one.
+    best = [found for found in top if found.is_whole] if all(found.relation is _Relation.AGREES for found in top) else []
+    sole = top if len(top) == 1 else best
+    if len(sole) == 1 and sole[0].relation is _Relation.AGREES:
+        return Match(sole[0].node_id, sole[0].grade, sole[0].because)
     return Conflict(tuple(found.node_id for found in top), "; ".join(f"node {found.node_id}: {found.because}" for found in top))
 
 
@@ -98,7 +102,7 @@ def _compare(shown: frozenset[Evidence], node: KnownNode, naming: frozenset[Evid
         return _Comparison(node.node_id, _Relation.DIFFERS, level, "")
     because = "same " + ", ".join(f"{kind} {value}" for kind, value in agreeing.items())
     if not differing:
-        return _Comparison(node.node_id, _Relation.AGREES, level, because)
+        return _Comparison(node.node_id, _Relation.AGREES, level, because, known_by(node.evidence) <= level)
     other = ", ".join(
         f"{kind} ({'/'.join(sorted(mine[kind]))} instead of {'/'.join(sorted(all_theirs[kind]))})" for kind in differing
     )

@@ -94,6 +94,7 @@ class BootRecord:
     slot_until: float | None = None
     queued_at: float | None = None
     queued_until: float | None = None
+    queue: str = ""
     rollout: str = ""
 
     @property
@@ -116,5 +117,5 @@ class BootRecord:
 
 
 def report_text(report: Report) -> str:
-    """A report for the database and for pages: without its nonce."""
-    return json.dumps({key: value for key, value in report.to_json().items() if key != "nonce"})
+    """A report for the database and for pages: without its nonce and the secret of its batch."""
+    return json.dumps({key: value for key, value in report.to_json().items() if key not in ("nonce", "enrol")})

@@ -8,7 +8,7 @@ from bootpilot_server.deciding.facts import Facts, facts_of, is_label
 from bootpilot_server.deciding.recipes import Condition
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.deciding.selection import why_not
-from bootpilot_server.store import node_records
+from bootpilot_server.store import evidence_records
 from bootpilot_server.store.schema import nodes
 
 # What stands in the record itself: a selector that asks for nothing else need not read 20 000 reports.
@@ -31,5 +31,5 @@ def each_node(connection: Connection) -> Iterator[NodeRecord]:
 def record_facts(connection: Connection, node: NodeRecord, *, with_report: bool = True) -> Facts:
     """The facts of a node as it reported last, or, if it never has, as it was announced."""
     report = node.read_report() if with_report and node.has_reported else None
-    evidence = () if report or not with_report else node_records.list_evidence(connection, node.id)
+    evidence = () if report or not with_report else evidence_records.list_evidence(connection, node.id)
     return facts_of(node.id, report, name=node.name, labels=node.read_labels(), evidence=evidence)

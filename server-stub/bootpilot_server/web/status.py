@@ -14,7 +14,7 @@ from bootpilot_server.deciding.boot_state import BootState, state_of
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import ProblemError
-from bootpilot_server.store import boot_records, loader_records, node_records, revision_records
+from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records, revision_records
 from bootpilot_server.store.refusals import list_refusals
 from bootpilot_server.web.current import current_server
 
@@ -51,7 +51,7 @@ def node(node_id: str) -> Response:
         record = node_records.find_node(connection, node_id)
         if record is None:
             raise ProblemError(404, "there is no such node")
-        evidence = node_records.list_evidence(connection, node_id)
+        evidence = evidence_records.list_evidence(connection, node_id)
         boots = boot_records.list_boots(connection, node_id)
         history = node_records.list_history(connection, node_id)
         current = next((boot for boot in boots if boot.id == record.current_boot), None)
