@@ -7,6 +7,7 @@ from pathlib import Path
 from bootpilot_agent.fields import FieldError
 from bootpilot_agent.plan import check_url
 from bootpilot_server.errors import OperatorError
+from bootpilot_server.store.keeping import KEEP, Keep
 
 # As many boards as the largest grid in mind has, with room; a flood of invented boards ends here, not on the disk.
 MAX_WAITING_NODES = 50_000
@@ -27,6 +28,7 @@ class Config:
     max_waiting_nodes: int = MAX_WAITING_NODES
     max_admitted_nodes: int = MAX_ADMITTED_NODES
     max_logs_mib: int = MAX_LOGS_MIB
+    keep: Keep = KEEP
 
     @property
     def database(self) -> Path:
@@ -57,6 +59,7 @@ class Config:
             max_waiting_nodes=_count("max_waiting_nodes", table.get("max_waiting_nodes", MAX_WAITING_NODES)),
             max_admitted_nodes=_count("max_admitted_nodes", table.get("max_admitted_nodes", MAX_ADMITTED_NODES)),
             max_logs_mib=_count("max_logs_mib", table.get("max_logs_mib", MAX_LOGS_MIB)),
+            keep=Keep.from_table(table.get("keep", {})),
         )
 
 

@@ -12,6 +12,7 @@ from bootpilot_server.asking.secret_key import load_secret_key
 from bootpilot_server.config import Config
 from bootpilot_server.errors import HomeError
 from bootpilot_server.store.database import Database, open_database
+from bootpilot_server.store.intake import Intake
 from bootpilot_server.store.log_retention import LogRetention
 from bootpilot_server.store.revision_records import RevisionCache
 
@@ -27,6 +28,7 @@ class Server:
     revisions: RevisionCache
     downloads: threading.BoundedSemaphore
     log_retention: LogRetention
+    intake: Intake
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
@@ -70,4 +72,5 @@ def open_server(config: Config, *, create: bool, downloads: int = 24) -> Server:
         revisions=RevisionCache(),
         downloads=threading.BoundedSemaphore(downloads),
         log_retention=LogRetention(config.max_logs_mib << 20),
+        intake=Intake(config.keep.events_mib << 20),
     )

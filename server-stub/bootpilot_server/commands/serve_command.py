@@ -14,6 +14,7 @@ from bootpilot_server.server import open_server, read_config
 from bootpilot_server.serving.gunicorn_worker import BROKEN_REQUESTS
 from bootpilot_server.serving.serving import Listen, Workers, open_default_listener, open_listener, run, url_of, write_port_file
 from bootpilot_server.serving.tls_certificate import ServerCertificate
+from bootpilot_server.serving.upkeep import Upkeep
 from bootpilot_server.web.app import create_app
 
 # Of a worker's threads, this part may be busy with downloads: a report always finds a free one.
@@ -32,7 +33,9 @@ def serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
     def make_app() -> Flask:
         downloads = max(1, int(workers.threads * DOWNLOAD_SHARE))
-        return create_app(open_server(config, create=False, downloads=downloads), BROKEN_REQUESTS)
+        server = open_server(config, create=False, downloads=downloads)
+        Upkeep(server).start()
+        return create_app(server, BROKEN_REQUESTS)
 
     def ready() -> None:
         url = url_of(bound, port, "https" if certificate else "http")

@@ -16,6 +16,10 @@ from bootpilot_server.store.schema import boots, events, log_chunks, nodes, ques
 MAX_QUESTIONS = 16
 MAX_BOOTS = 50
 MAX_EVENTS = 4096
+# Of their data; those of an ordinary boot are a thousandth of it.
+MAX_EVENT_BYTES = 1 << 20
+# A log that comes in tiny pieces is put together until a row is so large.
+LOG_PIECE_BYTES = 16 << 10
 
 
 def find_boot(connection: Connection, boot_id: str) -> BootRecord | None:
@@ -67,11 +71,14 @@ def save_question(
 def add_events(connection: Connection, boot: BootRecord, new: Sequence[Event], now: float) -> int:
     """Store the events that are not there yet, in whatever order they come, and move the boot on. Returns how many were new."""
     stored = 0
-    room = (
-        MAX_EVENTS
-        - connection.execute(select(func.count()).select_from(events).where(events.c.boot_id == boot.id)).scalar_one()
-    )
-    for event in new[: max(0, room)]:
+    count, size = connection.execute(
+        select(func.count(), func.coalesce(func.sum(func.length(events.c.data)), 0)).where(events.c.boot_id == boot.id)
+    ).one()
+    for event in new[: max(0, MAX_EVENTS - count)]:
+        data = json.dumps(event.data)
+        size += len(data)
+        if size > MAX_EVENT_BYTES:
+            break
         values = {
             "boot_id": boot.id,
             "source": event.source.value,
@@ -136,7 +143,17 @@ def log_bytes(connection: Connection, boot_id: str, source: str) -> int:
 
 
 def add_log(connection: Connection, boot_id: str, source: str, offset: int, data: bytes) -> None:
-    connection.execute(log_chunks.insert().values(boot_id=boot_id, source=source, offset=offset, data=data))
+    """`offset` is where the log ended until now."""
+    own = (log_chunks.c.boot_id == boot_id, log_chunks.c.source == source)
+    is_small = func.length(log_chunks.c.data) < LOG_PIECE_BYTES
+    last = connection.execute(
+        select(log_chunks.c.offset, log_chunks.c.data).where(*own, is_small).order_by(log_chunks.c.offset.desc()).limit(1)
+    ).one_or_none()
+    if last and last.offset + len(last.data) == offset:
+        change = update(log_chunks).where(*own, log_chunks.c.offset == last.offset)
+        connection.execute(change.values(data=last.data + data))
+    else:
+        connection.execute(log_chunks.insert().values(boot_id=boot_id, source=source, offset=offset, data=data))
 
 
 def read_log(connection: Connection, boot_id: str, source: str) -> bytes:

@@ -32,11 +32,16 @@ class RevisionCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = Revision()
+        self._applied_at: float | None = None
 
     def in_force(self, connection: Connection) -> Revision:
         number = current_number(connection)
+        at = connection.execute(select(revisions.c.applied_at).where(revisions.c.number == number)).scalar_one_or_none()
         with self._lock:
-            if self._last.number != number:
-                texts = connection.execute(select(revisions.c.texts).where(revisions.c.number == number)).scalar_one()
-                self._last, _ = read_revision(json.loads(texts), number)
+            # After a restore another revision may have the number of one that was in force before.
+            if (self._last.number, self._applied_at) != (number, at):
+                self._last, self._applied_at = Revision(), at
+                if number:
+                    texts = connection.execute(select(revisions.c.texts).where(revisions.c.number == number)).scalar_one()
+                    self._last, _ = read_revision(json.loads(texts), number)
             return self._last

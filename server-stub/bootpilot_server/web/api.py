@@ -51,7 +51,9 @@ def boot() -> Response:
 @api.post("/boots/<boot_id>/events")
 def events(boot_id: str) -> Response:
     body = _body(MAX_BODY_BYTES)
-    return _within_boot(boot_id, lambda connection, boot, now: take_events(connection, boot, body, now))
+    response = _within_boot(boot_id, lambda connection, boot, now: take_events(connection, boot, body, now))
+    current_server().intake.add(len(body))
+    return response
 
 
 @api.post("/boots/<boot_id>/log")
