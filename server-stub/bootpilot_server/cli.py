@@ -16,6 +16,7 @@ from bootpilot_server.commands import (
     artifact_arguments,
     loader_arguments,
     node_arguments,
+    rollout_arguments,
     serve_arguments,
     site_arguments,
 )
@@ -41,7 +42,7 @@ exit status:
 """
 
 # In the order of --help.
-GROUPS = (serve_arguments, artifact_arguments, loader_arguments, site_arguments, node_arguments)
+GROUPS = (serve_arguments, artifact_arguments, loader_arguments, site_arguments, node_arguments, rollout_arguments)
 
 Command = Callable[[argparse.Namespace, "Terminal"], int]
 

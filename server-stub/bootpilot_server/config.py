@@ -17,10 +17,16 @@ MAX_ADMITTED_NODES = 100_000
 # A log of an ordinary boot is some 50 KiB: the last four boots of each of 20 000 boards.
 MAX_LOGS_MIB = 4096
 
+# More nodes than a person oversees at a glance: what changes so many asks first.
+ASK_ABOVE = 20
+
 
 @dataclass(frozen=True)
 class Config:
-    """`mirrors` are base URLs of caches that serve /artifacts/ too; they stand before the server's own address in a plan."""
+    """`mirrors` are base URLs of caches that serve /artifacts/ too; they stand before the server's own address in a plan.
+
+    `max_concurrent` bounds the installs and large downloads that are under way at once; 0 is no bound.
+    """
 
     home: Path
     allow_simulated: bool = False
@@ -29,6 +35,8 @@ class Config:
     max_admitted_nodes: int = MAX_ADMITTED_NODES
     max_logs_mib: int = MAX_LOGS_MIB
     keep: Keep = KEEP
+    ask_above: int = ASK_ABOVE
+    max_concurrent: int = 0
 
     @property
     def database(self) -> Path:
@@ -60,6 +68,8 @@ class Config:
             max_admitted_nodes=_count("max_admitted_nodes", table.get("max_admitted_nodes", MAX_ADMITTED_NODES)),
             max_logs_mib=_count("max_logs_mib", table.get("max_logs_mib", MAX_LOGS_MIB)),
             keep=Keep.from_table(table.get("keep", {})),
+            ask_above=_count("ask_above", table.get("ask_above", ASK_ABOVE)),
+            max_concurrent=_count("max_concurrent", table.get("max_concurrent", 0)),
         )
 
 

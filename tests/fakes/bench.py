@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from bootpilot_agent.plan import Plan, Report
 from bootpilot_server.config import Config
 from bootpilot_server.server import Server, open_server
-from bootpilot_server.site_folder.check import Applied, apply_folder
+from bootpilot_server.site_folder.apply import Applied, apply_folder
 from bootpilot_server.web.app import create_app
 from tests.fakes.reports import body_of, make_report
 from tests.fakes.site import INITRD, KERNEL, write_site

@@ -4,6 +4,7 @@ from sqlalchemy import Connection
 
 from bootpilot_agent.events import Source, events_from_json
 from bootpilot_agent.fields import UUID_PATTERN, Fields, Json
+from bootpilot_server.asking.turns import settle_boot
 from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store import boot_records, install_records, node_records
@@ -21,6 +22,7 @@ def take_events(connection: Connection, boot: BootRecord, body: bytes, now: floa
     after = boot_records.find_boot(connection, boot.id)
     if after and after.alive_at is not None and boot.alive_at is None:
         node_records.clear_failures(connection, boot.node_id)
+    settle_boot(connection, boot, now)
     return {"version": 1, "received": len(new), "stored": stored}
 
 
@@ -61,6 +63,7 @@ def take_done(connection: Connection, boot: BootRecord, body: bytes, now: float)
         install_records.finish(connection, boot.node_id, install_id, now)
         node_records.add_history(connection, boot.node_id, f"install {install_id} is done", now, boot.id)
         node_records.clear_failures(connection, boot.node_id)
+    settle_boot(connection, boot, now)
     return {"version": 1}
 
 
@@ -69,6 +72,7 @@ def take_failed(connection: Connection, boot: BootRecord, body: bytes, now: floa
     why = _fields(body).text("why", most=2000)
     if boot_records.fail_boot(connection, boot.id, why, now):
         node_records.add_history(connection, boot.node_id, f"failed: {why}", now, boot.id)
+        settle_boot(connection, boot, now)
     return {"version": 1}
 
 

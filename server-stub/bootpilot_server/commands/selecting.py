@@ -7,13 +7,12 @@ import socket
 from collections.abc import Iterable
 
 from bootpilot_server.commands.terminal import Terminal
+from bootpilot_server.config import ASK_ABOVE
 from bootpilot_server.deciding.recipes import Condition
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.selection import SelectorError, parse_selector_words
 from bootpilot_server.errors import OperatorError
 
-# More nodes than a person oversees at a glance: a command that changes so many asks first.
-ASK_ABOVE = 20
 MAX_AUTHOR = 80
 
 

@@ -1,12 +1,17 @@
-"""`bootpilot check` and `apply`: an operator's folder, told to be good or not, and put in force."""
+"""`bootpilot check`, `apply` and `rollback`: an operator's folder, told to be good or not, what it would change, put in force."""
 
 import argparse
 
 from bootpilot_agent.fields import Json
 from bootpilot_server.artifacts.artifact_store import ArtifactStore
+from bootpilot_server.asking.every_node import preview
+from bootpilot_server.commands.consequences_text import consequences_json, consequences_text
+from bootpilot_server.commands.selecting import author_of
 from bootpilot_server.commands.terminal import Terminal
-from bootpilot_server.server import opened_server, read_config
-from bootpilot_server.site_folder import check
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.server import Server, opened_server, read_config
+from bootpilot_server.site_folder import apply, check
+from bootpilot_server.store import revision_records
 
 
 def check_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -21,15 +26,50 @@ def check_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def apply_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with opened_server(read_config(arguments.home), create=True) as server:
-        applied = check.apply_folder(arguments.dir, server)
+        return _apply(check.check_folder(arguments.dir, server.artifacts), server, arguments, terminal)
+
+
+def rollback(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server:
+        with server.database.reading() as connection:
+            current = revision_records.current_number(connection)
+        number = current - 1 if arguments.number is None else arguments.number
+        if not 1 <= number < current:
+            known = f"1 to {current - 1}" if current > 1 else "none before it"
+            raise OperatorError(
+                f"revision {current} is in force, and earlier ones are {known}", "`bootpilot revisions` lists them"
+            )
+        checked = apply.check_revision(server, number)
+        return _apply(checked, server, arguments, terminal, f"rollback to {number}")
+
+
+def _apply(checked: check.Checked, server: Server, arguments: argparse.Namespace, terminal: Terminal, note: str = "") -> int:
+    """Show what would change, ask if it is much, and do it if nobody else did something meanwhile."""
+    if not checked.is_usable:
+        return _tell_applied(apply.put_in_force(checked, server, 0, ""), terminal, {}, "")
+    base, found = preview(server, checked.revision)
+    if arguments.against not in (None, base):
+        raise OperatorError(f"revision {base} is in force, not {arguments.against}", "`bootpilot diff` shows what changed")
+    shown = consequences_text(found)
+    if arguments.dry_run:
+        terminal.tell({"revision": base, "applied": False, "preview": consequences_json(found)}, _told(checked, shown))
+        return 0
+    if found.changed > server.config.ask_above and not arguments.yes and not terminal.confirm(shown, "put it in force?"):
+        return 1
+    applied = apply.put_in_force(checked, server, base, author_of(arguments), note)
+    return _tell_applied(applied, terminal, {"preview": consequences_json(found)}, shown if found.changed else "")
+
+
+def _tell_applied(applied: apply.Applied, terminal: Terminal, more: dict[str, Json], shown: str) -> int:
     if applied.is_usable:
         verdict = f"revision {applied.number} is in force" + ("" if applied.is_new else " (it was already: nothing changed)")
     elif applied.number:
         verdict = f"not applied; revision {applied.number} stays in force"
     else:
         verdict = "not applied; no revision is in force"
-    data: dict[str, Json] = {"applied": applied.is_usable, "revision": applied.number, "new": applied.is_new}
-    terminal.tell({**data, "findings": _findings(applied)}, _told(applied, verdict))
+    data: dict[str, Json] = {"applied": applied.is_usable, "revision": applied.number, "new": applied.is_new, **more}
+    text = _told(applied, f"{shown}\n{verdict}" if shown else verdict)
+    terminal.tell({**data, "findings": _findings(applied)}, text)
     return 0 if applied.is_usable else 1
 
 

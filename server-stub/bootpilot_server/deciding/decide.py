@@ -1,7 +1,8 @@
 """What a node boots, and why. No I/O here: neither Flask nor the file system, no clock but the one handed in.
 
 Rules are tried by priority, highest first; the first that matches wins, but for one whose profile this board cannot do: then
-the next one counts. Before all rules stand a person's orders and what the disk's mark says (installs.py). Where the outcome
+the next one counts. Before all rules stand a person's orders and what the disk's mark says (installs.py), then a rollout that
+has reached the node. Where the outcome
 would be a guess (two rules of one priority with different plans, a template that does not render, a kernel for another
 machine) the answer is a wait. A newer loader, if there is one for the board, comes first.
 """
@@ -19,13 +20,16 @@ from bootpilot_server.deciding.loader_choice import with_newer_loader
 from bootpilot_server.deciding.marks import foreign_mark
 from bootpilot_server.deciding.recipes import MAX_PRIORITY, OWN_PROFILE, Revision, Rule
 from bootpilot_server.deciding.rendering import one_line
+from bootpilot_server.deciding.rollouts import as_rolled_out, profile_of, refuse_crowded, rule_of
 from bootpilot_server.deciding.selection import why_not
+from bootpilot_server.deciding.slots import with_slot
 from bootpilot_server.deciding.step_plans import Outcome, plan_order, plan_rule, plan_step
 
 
 def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float) -> Decision:
     """`now` is recorded as the moment of the decision, in Unix seconds."""
-    return with_newer_loader(node, revision.loaders, artifacts, _decide_payload(node, revision, artifacts, now))
+    payload = with_slot(node, _decide_payload(node, revision, artifacts, now), revision)
+    return with_newer_loader(node, revision.loaders, artifacts, payload)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def _decide_payload(node: NodeFacts, revision: Revision, artifacts: Catalogue, n
     seen, disk = node, Disk()
     try:
         _refuse_unclear(node)
-        matching = _own_profile(node) + _matching(node, revision.rules, why)
+        matching = _rolled_out(node, revision, why) + _own_profile(node) + _matching(node, revision.rules, why)
         seen, disk = look_at_disk(node, matching[0] if matching else None, revision.profiles)
         choice = _before_rules(seen, matching, revision, artifacts) or _choose(seen, matching, revision, artifacts, now, why)
     except RefusedError as refusal:
@@ -57,20 +61,22 @@ def _decide_payload(node: NodeFacts, revision: Revision, artifacts: Catalogue, n
         nothing = choice.refusal or _nothing_matches(node, revision)
         changes = InstallChanges(disk.found, disk.adopts)
         wait = draft_wait(node, nothing)
-        return Decision(wait, (nothing.text, *why), rule, decided_at_s=now, lacks=choice.lacks, changes=changes)
-    told = choice.outcome
-    return Decision(
-        plan=told.plan,
-        why=(told.reason, *why),
+        told = Decision(wait, (nothing.text, *why), rule, decided_at_s=now, lacks=choice.lacks, changes=changes)
+        return as_rolled_out(told, node.rollout, choice.rule)
+    given = choice.outcome
+    told = Decision(
+        plan=given.plan,
+        why=(given.reason, *why),
         rule=rule,
-        profile=told.profile,
-        expects=told.expects,
-        files=told.files,
+        profile=given.profile,
+        expects=given.expects,
+        files=given.files,
         decided_at_s=now,
         lacks=choice.lacks,
         admits=choice.admits,
-        changes=replace(told.changes, found=disk.found, adopts=disk.adopts),
+        changes=replace(given.changes, found=disk.found, adopts=disk.adopts),
     )
+    return as_rolled_out(told, node.rollout, choice.rule)
 
 
 def _before_rules(node: NodeFacts, matching: Sequence[Rule], revision: Revision, artifacts: Catalogue) -> _Choice | None:
@@ -97,6 +103,7 @@ def _choose(
         rule = left[0]
         try:
             _refuse_winner(node, rule, left, now)
+            refuse_crowded(node.rollout, rule)
             admits = not node.approved and is_counted(rule)
             allowed = replace(node, approved=True, approval=RULE + rule.name) if admits else node
             outcome = plan_rule(allowed, rule, revision, artifacts)
@@ -105,7 +112,7 @@ def _choose(
             if not _lacks(refusal) or all(other.profile == rule.profile for other in left):
                 why += _behind(left)
                 return first
-            why.append(f"rule {rule.name} (priority {rule.priority}) passed over: {refusal.text}")
+            why.append(f"{rule.told} passed over: {refusal.text}")
             left = [other for other in left if other.profile != rule.profile]
         else:
             why += _behind(left)
@@ -116,6 +123,16 @@ def _choose(
 
 def _lacks(refusal: RefusedError) -> str:
     return refusal.text if refusal.reason is WaitReason.CAPABILITY else ""
+
+
+def _rolled_out(node: NodeFacts, revision: Revision, why: list[str]) -> list[Rule]:
+    """A rollout that has reached this node stands before everything that is written; why it has not, goes into `why`."""
+    if node.rollout is None:
+        return []
+    rule = rule_of(node.rollout, revision.profiles.get(profile_of(node.rollout)))
+    if rule is None:
+        why.append(f"rollout {node.rollout.rollout.name} lost: {node.rollout.text or 'it is taken back'}")
+    return [rule] if rule else []
 
 
 def _own_profile(node: NodeFacts) -> list[Rule]:
@@ -153,14 +170,14 @@ def _matching(node: NodeFacts, rules: Sequence[Rule], why: list[str]) -> list[Ru
     matching = []
     for rule in sorted(rules, key=lambda rule: (-rule.priority, rule.name)):
         if objection := why_not(rule.conditions, facts):
-            why.append(f"rule {rule.name} (priority {rule.priority}) lost: {objection}")
+            why.append(f"{rule.told} lost: {objection}")
         else:
             matching.append(rule)
     return matching
 
 
 def _behind(left: Sequence[Rule]) -> list[str]:
-    return [f"rule {rule.name} (priority {rule.priority}) lost: {left[0].name} stands before it" for rule in left[1:]]
+    return [f"{rule.told} lost: {left[0].name} stands before it" for rule in left[1:]]
 
 
 def _nothing_matches(node: NodeFacts, revision: Revision) -> RefusedError:

@@ -9,6 +9,7 @@ from bootpilot_agent.plan import Plan, Report
 from bootpilot_server.deciding.install_facts import InstallFacts, Order
 from bootpilot_server.deciding.recipes import Expects
 from bootpilot_server.deciding.rendering import RenderedFile
+from bootpilot_server.deciding.rollout_facts import Line, Standing
 
 
 class WaitReason(StrEnum):
@@ -79,6 +80,8 @@ class NodeFacts:
     order: Order | None = None
     former_ids: frozenset[str] = frozenset()
     other_nodes: frozenset[str] = frozenset()
+    rollout: Standing | None = None
+    line: Line | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,9 @@ class Decision:
     lacks: str = ""
     admits: bool = False
     changes: InstallChanges = InstallChanges()
+    rollout: str = ""
+    takes_slot: bool = False
+    queue: str = ""
 
     @property
     def loader(self) -> str:
@@ -145,10 +151,12 @@ class Decision:
 class RefusedError(Exception):
     """A node cannot have a plan; it waits instead."""
 
-    def __init__(self, reason: WaitReason, text: str) -> None:
+    def __init__(self, reason: WaitReason, text: str, retry_after_s: int = 0) -> None:
+        """`retry_after_s` 0: as is usual for the reason."""
         super().__init__(text)
         self.reason = reason
         self.text = text
+        self.retry_after_s = retry_after_s
 
 
 def artifact_path(sha256: str) -> str:

@@ -84,7 +84,7 @@ def _payload_file(file: RenderedFile) -> PayloadFile:
 
 
 def draft_wait(node: NodeFacts, refusal: RefusedError) -> Plan:
-    wait = Wait(refusal.reason, RETRY_AFTER_S[refusal.reason], refusal.text[:1000])
+    wait = Wait(refusal.reason, refusal.retry_after_s or RETRY_AFTER_S[refusal.reason], refusal.text[:1000])
     return replace(_draft(node, Action.WAIT), wait=wait)
 
 

@@ -43,6 +43,7 @@ class Span:
         return self.low > self.high or (self.low == self.high and (self.low_open or self.high_open))
 
 
+@lru_cache(maxsize=65536)
 def fits(fact: str, pattern: str, value: str) -> bool:
     """Whether a value of this fact fits a pattern."""
     span = span_of(fact, pattern)

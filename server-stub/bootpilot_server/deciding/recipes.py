@@ -92,6 +92,8 @@ class Profile:
     done_deadline_s: int = 7200
     attempts: int = 3
     local: LocalRecipe = LocalRecipe()
+    # A larger payload takes one of the server's slots while it is downloaded, where they are bounded; an install always does.
+    large_mib: int = 256
 
     @property
     def artifacts(self) -> tuple[ArtifactRef, ...]:
@@ -123,6 +125,11 @@ class Rule:
     until: float | None = None
     conditions: tuple[Condition, ...] = ()
     install: str = ""
+
+    @property
+    def told(self) -> str:
+        """What explanations call it. What no file says, a node's own profile or a rollout, has a name that says it all."""
+        return f"rule {self.name} (priority {self.priority})" if self.priority <= MAX_RULE_PRIORITY else self.name
 
 
 @dataclass(frozen=True)

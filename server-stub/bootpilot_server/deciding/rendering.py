@@ -15,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bootpilot_agent.evidence import EvidenceKind, best_serial
 from bootpilot_agent.plan import Report
-from bootpilot_server.deciding.recipes import FileRecipe
+from bootpilot_server.deciding.recipes import FileRecipe, Template
 
 MAX_FILE_BYTES = 1 << 20
 # More templates than any folder has in use; old revisions' go.
@@ -84,6 +84,24 @@ def template_faults(name: str, templates: Mapping[str, str]) -> list[tuple[int, 
     faults = [(word, f"unknown variable {word}; known: {', '.join(VARIABLES)}") for word in unknown]
     faults += [(other, f"includes {other}, which is not in templates/") for other in absent]
     return [(_first_line(templates[name], word), reason) for word, reason in faults]
+
+
+def template_closure(template: Template) -> dict[str, str]:
+    """The template and all that it includes; its whole library where a name of one is computed only when it renders."""
+    environment, found, waiting = _environment(template.library), dict[str, str](), [template.name]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in template.library:
+            continue
+        found[name] = template.library[name]
+        try:
+            others = list(meta.find_referenced_templates(environment.parse(found[name])))
+        except jinja2.TemplateSyntaxError:
+            continue
+        if None in others:
+            return dict(template.library)
+        waiting += [other for other in others if other is not None]
+    return found
 
 
 def _render(name: str, templates: Mapping[str, str], context: Mapping[str, object]) -> str:

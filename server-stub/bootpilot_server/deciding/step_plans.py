@@ -47,7 +47,7 @@ def plan_rule(node: NodeFacts, rule: Rule, revision: Revision, artifacts: Catalo
         text = f"its own profile {rule.profile} is not in revision {revision.number}; `bootpilot apply` adds it, or"
         raise RefusedError(WaitReason.NO_USABLE_PLAN, f"{text} `bootpilot node profile` gives the node another")
     outcome = plan_step(node, step_by_rule(node, rule, revision.profiles), revision, artifacts)
-    return replace(outcome, reason=f"{outcome.reason} by rule {rule.name} (priority {rule.priority})")
+    return replace(outcome, reason=f"{outcome.reason} by {rule.told}")
 
 
 def plan_order(node: NodeFacts) -> Outcome | None:

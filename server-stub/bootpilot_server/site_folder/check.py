@@ -1,19 +1,16 @@
-"""`bootpilot check DIR` and `bootpilot apply DIR`: a folder, everything that is wrong with it, and the next revision."""
+"""A folder, or a revision's texts, and everything that is wrong with it: syntax, references, artifacts."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bootpilot_server.artifacts.artifact_store import ArtifactStore
 from bootpilot_server.deciding.decision import StoredArtifact
 from bootpilot_server.deciding.recipes import ArtifactRef, Profile, Revision
-from bootpilot_server.server import Server
 from bootpilot_server.site_folder.findings import Finding
-from bootpilot_server.site_folder.folder import read_folder
 from bootpilot_server.site_folder.revision import read_revision
+from bootpilot_server.site_folder.settled import read_settled_folder
 from bootpilot_server.site_folder.toml_lines import key_lines, line_of
-from bootpilot_server.store import revision_records
 
 TREE_ROLES: dict[tuple[str | int, ...], str] = {("dtb",): "dtb", ("dtb", "overlay"): "overlay"}
 TREE_NAMES = {"dtb": "a device tree", "overlay": "a device tree overlay"}
@@ -32,32 +29,19 @@ class Checked:
         return all(finding.warning for finding in self.findings)
 
 
-@dataclass(frozen=True)
-class Applied(Checked):
-    """The number of the revision in force afterwards, and whether this folder made it."""
-
-    number: int
-    is_new: bool
-
-
 def check_folder(root: Path, store: ArtifactStore) -> Checked:
-    """Raises OperatorError if there is no such folder."""
-    texts, unreadable = read_folder(root)
+    """Raises OperatorError if there is no such folder, or if it keeps changing while it is read."""
+    texts, unreadable = read_settled_folder(root)
+    return check_texts(texts, store, unreadable)
+
+
+def check_texts(texts: Mapping[str, str], store: ArtifactStore, unreadable: Iterable[Finding] = ()) -> Checked:
+    """The same for texts that were read, or put in force, before."""
     revision, findings = read_revision(texts)
     payloads = revision.payloads()
     stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
     absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]
     return Checked(texts, revision, tuple(sorted({*unreadable, *findings, *absent})))
-
-
-def apply_folder(root: Path, server: Server) -> Applied:
-    """Make the folder the next revision, if nothing is wrong with it. Raises OperatorError if there is no such folder."""
-    checked = check_folder(root, server.artifacts)
-    with server.database.writing() as connection:
-        if not checked.is_usable:
-            return Applied(**vars(checked), number=revision_records.current_number(connection), is_new=False)
-        number, is_new = revision_records.add_revision(connection, checked.texts, time.time())
-    return Applied(**vars(checked), number=number, is_new=is_new)
 
 
 def _artifact_findings(

@@ -18,6 +18,14 @@ def installs_of(connection: Connection, node_id: str) -> dict[str, InstallFacts]
     return {row.install_id: _facts(row) for row in connection.execute(select(installs).where(installs.c.node_id == node_id))}
 
 
+def installs_of_all(connection: Connection) -> dict[str, dict[str, InstallFacts]]:
+    """The same of every node that has any, by its id."""
+    found: dict[str, dict[str, InstallFacts]] = {}
+    for row in connection.execute(select(installs)):
+        found.setdefault(row.node_id, {})[row.install_id] = _facts(row)
+    return found
+
+
 def find_install(connection: Connection, node_id: str, install_id: str) -> InstallFacts | None:
     row = connection.execute(select(installs).where(*_key(node_id, install_id))).one_or_none()
     return _facts(row) if row else None

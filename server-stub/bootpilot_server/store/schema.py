@@ -235,13 +235,15 @@ boots = Table(
     Column("token_node", Text, nullable=False, default="", server_default=""),
     # Until when it holds one of the server's slots at the latest; since when it waits for one, and by when it is to ask again.
     Column("slot_until", Float),
+    # In which queue: "" for none, "server", or "rollout:NAME".
+    Column("queue", Text, nullable=False, default="", server_default=""),
     Column("queued_at", Float),
     Column("queued_until", Float),
     # The rollout whose profile its last plan gives, "" for none.
     Column("rollout", Text, nullable=False, default="", server_default=""),
     Index("boots_of_node", "node_id", "started_at"),
     Index("boots_slot", "slot_until"),
-    Index("boots_queue", "queued_until", "queued_at"),
+    Index("boots_queue", "queue", "queued_at", "queued_until"),
 )
 
 # What became of newer loaders on a node: failures and offers in a row.

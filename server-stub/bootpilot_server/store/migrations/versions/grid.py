@@ -113,9 +113,10 @@ def _rollouts() -> None:
         op.add_column("revisions", sa.Column(name, sa.Text, nullable=False, server_default=""))
     for name in ("slot_until", "queued_at", "queued_until"):
         op.add_column("boots", sa.Column(name, sa.Float))
-    op.add_column("boots", sa.Column("rollout", sa.Text, nullable=False, server_default=""))
+    for name in ("rollout", "queue"):
+        op.add_column("boots", sa.Column(name, sa.Text, nullable=False, server_default=""))
     op.create_index("boots_slot", "boots", ["slot_until"])
-    op.create_index("boots_queue", "boots", ["queued_until", "queued_at"])
+    op.create_index("boots_queue", "boots", ["queue", "queued_at", "queued_until"])
     op.create_table(
         "rollouts",
         sa.Column("name", sa.Text, primary_key=True),
