@@ -252,6 +252,7 @@ class BoardEdges:
             earlier_loaders=self._origin.earlier.loader_builds,
             has_tree=has_running_tree(root),
             takes_bare_tree=takes_bare_tree(machine.board.compatible),
+            enrol=settings.enrol,
         )
 
     def _importing(self) -> "Worker[type[Conversations]]":

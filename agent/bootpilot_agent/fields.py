@@ -17,6 +17,8 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_DEPTH = 16
 MAX_TEXT = 4096
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+# A batch and its secret, from a card.
+ENROL_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}:[0-9A-Za-z._~-]{16,128}"
 
 
 class FieldError(ValueError):

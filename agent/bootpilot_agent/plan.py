@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bootpilot_agent.evidence import Evidence, evidence_from_fields
-from bootpilot_agent.fields import MAX_BODY_BYTES, UUID_PATTERN, FieldError, Fields, Json
+from bootpilot_agent.fields import ENROL_PATTERN, MAX_BODY_BYTES, UUID_PATTERN, FieldError, Fields, Json
 from bootpilot_agent.inventory import Inventory
 from bootpilot_agent.linked_folders import check_unlinked
 from bootpilot_agent.local_boot import LocalBoot
@@ -21,7 +21,6 @@ SHA256_PATTERN = r"[0-9a-f]{64}"
 TOKEN_PATTERN = r"[0-9A-Za-z._~+/=-]{1,512}"
 MAX_ARTIFACT_BYTES = 1 << 40
 BUILD_PATTERN = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,127}"
-ENROL_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}:[0-9A-Za-z._~-]{16,128}"
 # Loaders in a row from one power-on: the card's, a newer one, and a third where the site changes over meanwhile.
 MAX_LOADERS = 3
 

@@ -1,5 +1,6 @@
 """What a source of settings says, before it is checked; and what of it does not count. No I/O here."""
 
+import re
 from dataclasses import dataclass, field
 
 from bootpilot_agent.setting_values import Raw
@@ -8,6 +9,8 @@ COMMAND_LINE = "command line"
 CARD = "card"
 DHCP = "dhcp"
 SHOWN = 80
+_SECRET = re.compile(r"(?<![0-9A-Za-z])([0-9A-Za-z][0-9A-Za-z._-]{0,62}):[0-9A-Za-z._~-]{16,}")
+_ENROL_LINE = re.compile(r"(enrol\w*\W*=\s*).*", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class RawSettings:
     whole: bool = True
 
 
-def shown(value: Raw) -> str:
-    shown = "nothing" if value is None else ascii(value)
+def shown(value: Raw, key: str = "") -> str:
+    """A value as it may stand on the console and in logs: the secret of a batch may not, whatever key it was written under."""
+    if key.startswith("enrol"):
+        return "a text that is not shown here"
+    shown = "nothing" if value is None else _ENROL_LINE.sub(r"\1...", _SECRET.sub(r"\1:...", ascii(value)))
     return shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_agent import __version__
@@ -56,6 +56,7 @@ class Board:
     earlier_loaders: tuple[str, ...] = ()
     has_tree: bool = False
     takes_bare_tree: bool = False
+    enrol: str = field(default="", repr=False)
 
 
 @dataclass
@@ -138,4 +139,5 @@ def make_report(board: Board, lease: Lease, boot: Boot) -> Report:
         last_attempt=boot.last_attempt,
         simulated=board.simulated,
         loader_builds=(*board.earlier_loaders, board.build.build_id),
+        enrol=board.enrol,
     )

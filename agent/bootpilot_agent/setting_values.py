@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from bootpilot_agent.fields import ENROL_PATTERN
+
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
 UUID_LIKE = r"[0-9a-f]{8}-[0-9a-f]{2}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -52,6 +54,15 @@ def read_urls(value: Raw) -> tuple[str, ...]:
     if not found:
         raise SettingValueError("at least one URL")
     return found
+
+
+def read_enrol(value: Raw) -> str:
+    """A batch and its secret. Raises SettingValueError."""
+    expected = "BATCH:secret, the line that `bootpilot batch create` prints"
+    text = _text(value, expected, longest=200)
+    if not re.fullmatch(ENROL_PATTERN, text):
+        raise SettingValueError(expected)
+    return text
 
 
 def read_pem(value: Raw) -> str:

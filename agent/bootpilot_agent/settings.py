@@ -5,7 +5,7 @@ documentation). A wrong value never stops the boot: it becomes a SettingProblem 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bootpilot_agent import setting_values as kinds
 from bootpilot_agent.card_settings import CARD_FILE, asks_for_https
@@ -39,6 +39,7 @@ class Settings:
     reboot_after_h: int = 6
     shell: bool = False
     simulated: bool = False
+    enrol: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ SETTINGS = (
     Setting(
         "trust_dhcp", "trust_dhcp", kinds.read_flag, "false", BOTH,
         "true: a server known only from DHCP may give plans that write a disk.",
+    ),
+    Setting(
+        "enrol", "enrol", kinds.read_enrol, "none", (CARD,),
+        "`BATCH:secret`, the line that `bootpilot batch create` prints: the server approves boards with it, as many as the "
+        "batch says and until its end date. It is shown nowhere, and goes to every server that the board asks.",
     ),
     Setting(
         "card", "card", kinds.read_partuuid, "none", (COMMAND_LINE,),
@@ -132,7 +138,7 @@ def merge(command_line: RawSettings, card: RawSettings | None = None) -> tuple[S
                 row = _row(key, source)
                 fields[row.field] = _read(row, value, place, problems)
             except SettingValueError as error:
-                problems.append(SettingProblem(key, shown(value), str(error), place))
+                problems.append(SettingProblem(key, shown(value, key), str(error), place))
                 fields["ca_lost"] = fields.get("ca_lost", False) or (key == "ca" and source == CARD)
                 continue
             if row.key == "server":

@@ -345,3 +345,38 @@ def test_the_module_prints_the_documentation() -> None:
 
 def test_the_documentation_in_the_readme_is_this_table() -> None:
     assert markdown() in (ROOT / "README.md").read_text()
+
+
+SECRET = "lab7:9vX2mQ4kT8wZ1rB6nY3c"
+
+
+def test_the_secret_of_a_batch_is_read_from_the_card_alone() -> None:
+    settings, problems = merge(read_command_line(""), read_card(f'enrol = "{SECRET}"'.encode()))
+    assert (settings.enrol, problems) == (SECRET, [])
+    settings, problems = merge(read_command_line(f"bootpilot.enrol={SECRET}"))
+    assert settings.enrol == ""
+    assert "only on the card" in str(problems[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'enrol = "lab7:9vX2mQ4kT8wZ1rB6nY3c+"',
+        'enroll = "lab7:9vX2mQ4kT8wZ1rB6nY3c"',
+        'enrol = "lab7:9vX2mQ4kT8wZ1rB6nY3c',
+        "enrol = lab7:9vX2mQ4kT8wZ1rB6nY3c",
+        "ENROL = 9vX2mQ4kT8wZ1rB6nY3c",
+        'server = "lab7:9vX2mQ4kT8wZ1rB6nY3c"',
+        'enrol = ["lab7:9vX2mQ4kT8wZ1rB6nY3c"]',
+    ],
+)  # fmt: skip
+def test_the_secret_of_a_batch_is_never_shown_however_it_is_written(text: str) -> None:
+    settings, problems = merge(read_command_line(""), read_card(text.encode()))
+    assert problems
+    shown = " ".join([*map(str, problems), repr(settings)])
+    assert "9vX2mQ4k" not in shown
+
+
+def test_the_settings_do_not_show_the_secret_when_they_are_printed() -> None:
+    settings, _ = merge(read_command_line(""), read_card(f'enrol = "{SECRET}"'.encode()))
+    assert "9vX2mQ4k" not in repr(settings)
