@@ -11,14 +11,14 @@ from initramfs.errors import BuildError
 from scripts.sdcard.arguments import card_settings, parse, server_warnings
 from scripts.sdcard.board import MIB, Board
 from scripts.sdcard.boards import board_named
-from scripts.sdcard.build import CardOptions, LoaderFiles, build_card
+from scripts.sdcard.build import CardOptions, LoaderFiles, build_card, check_room
 from scripts.sdcard.card_writer import write_card
 from scripts.sdcard.console import ProgressBar, confirm
 from scripts.sdcard.errors import CardError
 from scripts.sdcard.explain import explain_text, list_text
 from scripts.sdcard.extra_initrds import identity_initrd
 from scripts.sdcard.firmware import firmware_files
-from scripts.sdcard.layout import Layout
+from scripts.sdcard.layout import Layout, check_size
 from scripts.sdcard.release import write_companions
 from scripts.sdcard.target_disk import TargetDisk, describe_disk, reasons_against
 from scripts.sdcard.verify import verify_card
@@ -37,8 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.verify:
             return _verify(options.verify)
         return _make(options, board_named(options.board))
-    except (AgentError, BuildError, CardError, OSError) as error:
+    except (AgentError, BuildError, CardError) as error:
         print(f"build-sdcard: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"build-sdcard: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nbuild-sdcard: stopped", file=sys.stderr)
@@ -46,10 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _make(options: argparse.Namespace, board: Board) -> int:
-    # The disk is looked at first: nobody wants to hear of a wrong one after minutes of building.
+    # All that can be wrong is looked at first: nobody wants to hear of it after minutes of building.
     disk = describe_disk(options.device) if options.device else None
     if disk:
         _check_disk(disk, 0, force=options.force)
+    if options.size_mib:
+        check_size(board, options.size_mib * MIB)
+    for path in options.extra_initrd:
+        path.open("rb").close()
     settings = card_settings(options.settings, options.server, options.set, options.ca)
     for warning in server_warnings(settings):
         print(f"build-sdcard: warning: {warning}", file=sys.stderr)
@@ -67,6 +74,7 @@ def _make(options: argparse.Namespace, board: Board) -> int:
 
 def _build(board: Board, options: argparse.Namespace, card: CardOptions, image: Path) -> Layout:
     firmware = firmware_files(board, options.firmware)
+    check_room(board, firmware, card.card_bytes)
     loader = build_loader(board.arch, BuildOptions(kernel=options.loader_kernel))
     files = LoaderFiles(loader.kernel, loader.initramfs, loader.dtbs, loader.build_id, loader.kernel_version)
     return build_card(board, files, card, image, firmware)

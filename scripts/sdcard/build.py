@@ -82,6 +82,12 @@ def build_card(
     return layout
 
 
+def check_room(board: Board, firmware: Mapping[str, Path], card_bytes: int) -> None:
+    """What can be told without a loader, which takes minutes to build: the firmware and the card's size. Raises CardError."""
+    sizes = {name: len(content) for name, content in _read_firmware(board, firmware).items()}
+    plan_layout(board, sizes, content_bytes=0, disk_id=1, card_bytes=card_bytes)
+
+
 def _write_image(path: Path, board: Board, pieces: dict[str, bytes], layout: Layout, files: tuple[CardFile, ...]) -> None:
     with path.open("wb") as stream:
         os.truncate(stream.fileno(), layout.card_bytes)

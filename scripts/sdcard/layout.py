@@ -79,7 +79,7 @@ def plan_layout(board: Board, firmware_sizes: dict[str, int], content_bytes: int
     needed = max(int(content_bytes * (1 + FAT_OVERHEAD_SHARE)) + FAT_OVERHEAD_BYTES, LEAST_PARTITION_BYTES)
     least = board.partition_start_bytes + needed + end_bytes
     size = card_bytes or _power_of_two(least)
-    _check_size(board, size)
+    check_size(board, size)
     if size < least:
         raise CardError(
             f"{board.name}: {content_bytes / MIB:.0f} MiB of files do not fit on a card of {size / MIB:.0f} MiB",
@@ -126,14 +126,18 @@ def sfdisk_script(layout: Layout) -> str:
     return f'{head}\n{place}, type={ESP_TYPE}, uuid={layout.partuuid.upper()}, name="BOOTPILOT"\n'
 
 
-def _check_size(board: Board, size: int) -> None:
+def check_size(board: Board, size: int) -> None:
+    """Whether a card of this board may have `size` bytes at all, whatever is to lie on it. Raises CardError."""
+    if size < board.partition_start_bytes + LEAST_PARTITION_BYTES:
+        least = _power_of_two(board.partition_start_bytes + LEAST_PARTITION_BYTES) // MIB
+        raise CardError(f"{board.name}: nothing fits on a card of {size / MIB:.0f} MiB", f"take at least {least} MiB")
+    if size % MIB or size > MOST_CARD_BYTES:
+        raise CardError(f"{board.name}: a card image of {size} bytes", "take whole MiB, at most 1 TiB")
     if board.power_of_two and size & (size - 1):
         raise CardError(
             f"{board.name}: a card image of {size} bytes is no power of two: {board.power_of_two}",
             f"the next size is {_power_of_two(size) // MIB} MiB",
         )
-    if size % MIB or size > MOST_CARD_BYTES:
-        raise CardError(f"{board.name}: a card image of {size} bytes", "take whole MiB, at most 1 TiB")
 
 
 def _power_of_two(size: int) -> int:

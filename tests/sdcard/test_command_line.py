@@ -123,3 +123,9 @@ def test_a_captured_board_becomes_an_archive_and_anything_else_is_refused(tmp_pa
 def test_a_setting_that_no_agent_would_take_is_refused_before_anything_is_built() -> None:
     with pytest.raises(CardError, match="1 to 4094"):
         card_settings(None, [], ["vlan=9999"], None)
+
+
+@pytest.mark.parametrize("option", ["--settings", "--ca", "--extra-initrd"])
+def test_a_file_that_is_not_there_is_named_before_anything_is_built(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["virt-arm64", option, "no-such-file"]) == 1
+    assert capsys.readouterr().err == "build-sdcard: no-such-file: No such file or directory\n"

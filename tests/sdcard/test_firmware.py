@@ -7,7 +7,7 @@ import pytest
 
 from scripts.sdcard.board import FirmwarePiece
 from scripts.sdcard.boards import BOARDS
-from scripts.sdcard.build import CardOptions, build_card
+from scripts.sdcard.build import CardOptions, build_card, check_room
 from scripts.sdcard.errors import CardError
 from scripts.sdcard.firmware import firmware_files
 from scripts.sdcard.rom_rules import check_firmware
@@ -41,6 +41,8 @@ def test_a_u_boot_that_reaches_into_the_partition_is_refused(loader_for: MakeLoa
     board = BOARDS["cubieboard"]
     with pytest.raises(CardError, match=r"u-boot-sunxi-with-spl\.bin .* and FAT partition .* overlap"):
         build_card(board, loader_for(board), CardOptions(), tmp_path / "card.img", {large.name: large})
+    with pytest.raises(CardError, match=r"u-boot-sunxi-with-spl\.bin .* and FAT partition .* overlap"):
+        check_room(board, {large.name: large}, card_bytes=0)
 
 
 def test_a_kernel_that_does_not_fit_is_refused_with_the_size_that_it_needs(loader_for: MakeLoader, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.sdcard.board import KIB, MIB, Board, FirmwarePiece, ReservedArea, Table
 from scripts.sdcard.errors import CardError
-from scripts.sdcard.layout import Layout, Region, check_regions, plan_layout, sfdisk_script
+from scripts.sdcard.layout import Layout, Region, check_regions, check_size, plan_layout, sfdisk_script
 
 PLAIN = Board(name="plain", title="a board without firmware on the card", arch="arm64")
 SPL = FirmwarePiece("MLO", "the boot ROM looks here", 256 * 512)
@@ -103,3 +103,13 @@ def test_firmware_on_the_place_of_the_firmwares_settings_is_refused() -> None:
 def test_a_region_behind_the_end_of_the_card_is_refused() -> None:
     with pytest.raises(CardError, match="ends behind the card's 100 bytes"):
         check_regions([Region("firmware", 50, 51)], 100)
+
+
+@pytest.mark.parametrize(
+    ("size_mib", "complaint"),
+    [(12, "nothing fits on a card of 12 MiB"), (40, "no power of two"), (3_000_000, "a card image of 3145728000000 bytes")],
+)
+def test_a_size_that_no_card_may_have_is_refused_whatever_is_to_lie_on_it(size_mib: int, complaint: str) -> None:
+    with pytest.raises(CardError, match=complaint) as refusal:
+        check_size(replace(PLAIN, power_of_two="QEMU refuses it"), size_mib * MIB)
+    assert refusal.value.hint
