@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bootpilot_agent.cpio import directory, regular, write_cpio
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.guest import Guest
+from scripts.lab.machine import started_directly
 from scripts.lab.vm import RunningGuest
 from tests.qemu.conftest import DEADLINE_S, Boot
 from tests.qemu.newer_loader import publish_loader
@@ -52,18 +55,28 @@ def with_stick(guest: Guest, card: Path) -> Guest:
     return replace(guest, extra=("-device", "qemu-xhci,id=usb", "-drive", drive, "-device", stick))
 
 
+def started_by_qemu(built: Built) -> Built:
+    """Without firmware and its card, so that the card can be one that is pulled."""
+    console = f"console={built.machine.console}"
+    return replace(built, machine=started_directly(built.machine, (console, "panic=10", "nr_cpus=1")))
+
+
+@pytest.mark.parametrize(
+    "arch", ["amd64", pytest.param("armhf", marks=pytest.mark.long), pytest.param("riscv64", marks=pytest.mark.long)]
+)
 def test_the_cards_loader_starts_a_newer_one_and_that_one_the_payload_though_the_card_was_pulled(
-    built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
+    arch: str, built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:
+    parts = started_by_qemu(built(arch))
     server.start()
-    publish(server, built("amd64"))
-    publish_loader(server, built("amd64"), folder / "new", NEW_BUILD, write_newer_build(built("amd64"), folder))
+    publish(server, parts)
+    publish_loader(server, parts, folder / "new", NEW_BUILD, write_newer_build(parts, folder))
     card = write_card(folder / "card.img", f'server = "{server_url(server)}"\nvendor_class = "rack-7"\n')
     words = (f"bootpilot.card=PARTUUID={PARTUUID}", "bootpilot.watchdog=0")
-    guest = with_stick(make_guest(built("amd64"), "newer", folder, Wiring(), words), card)
+    guest = with_stick(make_guest(parts, "newer", folder, Wiring(), words), card)
 
     def pull_the_card(running: RunningGuest) -> None:
-        running.wait_for_line(r"card: /dev/sd", DEADLINE_S["amd64"])
+        running.wait_for_line(r"card: /dev/sd", DEADLINE_S[arch])
         running.qmp.command("device_del", id="stick")
 
     with boot(guest, pull_the_card) as (running, verdict):
@@ -74,5 +87,5 @@ def test_the_cards_loader_starts_a_newer_one_and_that_one_the_payload_though_the
         wait_for_events(server, "payload-up")
         (node,) = server.nodes()
         assert node["boot_id"] == verdict.boot_id
-        assert node["report"]["loader_builds"] == [built("amd64").loader.build_id, NEW_BUILD]
+        assert node["report"]["loader_builds"] == [parts.loader.build_id, NEW_BUILD]
         assert any("it is what this board runs" in reason for reason in node["why"])
