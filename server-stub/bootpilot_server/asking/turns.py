@@ -144,7 +144,9 @@ def _standing(connection: Connection, facts: NodeFacts, queued_at: float, now: f
 def _brought_up_to_date(connection: Connection, rollout: Rollout, now: float, *, writes: bool) -> Rollout:
     if not writes:
         return advance(rollout, rollout_records.tally(connection, rollout, now), now)
-    if now >= rollout_records.checked_at(connection, rollout.name) + LOOK_THROUGH_S:
+    since = now - rollout_records.checked_at(connection, rollout.name)
+    # Below 0: the clock was set back.
+    if not 0 <= since < LOOK_THROUGH_S:
         return look_through(connection, rollout, now)
     return check_rollout(connection, rollout, now)
 

@@ -4,7 +4,7 @@ given twice.
 A slot counts only while its boot is the current one of its node and its time is not over: nothing has to be handed back.
 """
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
 from bootpilot_server.deciding.boot_state import GRACE_S, MISSED_QUESTIONS
 from bootpilot_server.deciding.decision import Decision
@@ -28,7 +28,8 @@ def server_line(
 
 def count_ahead(connection: Connection, queue: str, node_id: str, queued_at: float, now: float) -> int:
     """Nodes that wait in this queue since earlier, and go on asking."""
-    waits = (boots.c.queue == queue, boots.c.queued_at < queued_at, boots.c.queued_until > now, boots.c.node_id != node_id)
+    earlier = or_(boots.c.queued_at < queued_at, and_(boots.c.queued_at == queued_at, boots.c.node_id < node_id))
+    waits = (boots.c.queue == queue, earlier, boots.c.queued_until > now, boots.c.node_id != node_id)
     query = select(func.count()).select_from(boots.join(nodes, nodes.c.current_boot == boots.c.id)).where(*waits)
     return connection.execute(query).scalar_one()
 
