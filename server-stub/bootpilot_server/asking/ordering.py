@@ -15,18 +15,22 @@ from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.store import install_records, node_records, order_records
 
 
-def reinstall(connection: Connection, node: NodeRecord, profile: str, now: float, by: str) -> str:
-    """A new install, whatever is on the disk. Whoever orders this for a board approves it by that. Returns the install id."""
+def reinstall(connection: Connection, node: NodeRecord, profile: str, now: float, by: str, way: str = BY_NAME) -> str:
+    """A new install, whatever is on the disk. Whoever orders this for a board approves it by that, and ends its adoption if it
+    is done by name. `way` is a word of deciding/approval.py. Returns the install id.
+    """
     install = InstallFacts(str(uuid.uuid4()), ORDER, profile)
-    node_records.approve_node(connection, node.id, now, BY_NAME, by)
+    if way == BY_NAME or node.approved_at is None:
+        node_records.approve_node(connection, node.id, now, way, by)
     install_records.want(connection, node.id, install, now, by)
     _change(connection, node, f"reinstall with profile {profile}: install {install.id}", now, by, standing="", hold="")
     return install.id
 
 
-def rescue(connection: Connection, node: NodeRecord, profile: str, now: float, by: str) -> None:
+def rescue(connection: Connection, node: NodeRecord, profile: str, now: float, by: str) -> str:
     """Until it is released the node boots this profile, which writes no disk."""
     _change(connection, node, f"rescue with profile {profile}", now, by, standing=RESCUE + profile)
+    return ""
 
 
 def start_from_disk(connection: Connection, node: NodeRecord, now: float, by: str) -> None:

@@ -32,6 +32,11 @@ def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float
     return with_newer_loader(node, revision.loaders, artifacts, payload)
 
 
+def winning_rule(node: NodeFacts, revision: Revision) -> Rule | None:
+    """The rule that stands first for this node, whatever comes of it."""
+    return next(iter(_own_profile(node) + _matching(node, revision.rules, [])), None)
+
+
 @dataclass(frozen=True)
 class _Choice:
     """The rule that decides and what comes of it, or why the board waits all the same. `lacks` as in Decision.
