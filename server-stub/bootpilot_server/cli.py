@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, cast
 from bootpilot_agent import __version__
 from bootpilot_server.commands import (
     artifact_arguments,
+    doctor_arguments,
+    happening_arguments,
+    keeping_arguments,
     loader_arguments,
     node_arguments,
     rollout_arguments,
@@ -35,6 +38,9 @@ examples:
   bootpilot serve --listen '[::]:8080'         answer boards, and show them on a page
   bootpilot node list                          which boards there are and what they are doing
   bootpilot loader add new/                    publish a newer loader; no card needs to be written
+  bootpilot node missing --since 2h            boards that did not come back
+  bootpilot backup /backup/boot.tar            all that the server knows, in one file, while it runs
+  bootpilot doctor                             what is wrong with this server and its network, and what to do
   bootpilot explain 10000000abcdef01           why the board with this serial number gets what it gets
 
 exit status:
@@ -42,7 +48,17 @@ exit status:
 """
 
 # In the order of --help.
-GROUPS = (serve_arguments, artifact_arguments, loader_arguments, site_arguments, node_arguments, rollout_arguments)
+GROUPS = (
+    serve_arguments,
+    artifact_arguments,
+    loader_arguments,
+    site_arguments,
+    node_arguments,
+    happening_arguments,
+    keeping_arguments,
+    doctor_arguments,
+    rollout_arguments,
+)
 
 Command = Callable[[argparse.Namespace, "Terminal"], int]
 

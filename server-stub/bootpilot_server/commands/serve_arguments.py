@@ -10,6 +10,9 @@ from bootpilot_server.commands.arguments import Verbs, verb
 def add_arguments(verbs: Verbs) -> None:
     serve = verb(verbs, "serve", "serve_command:serve", "answer boards and show the status page, until SIGTERM")
     serve.add_argument("--listen", metavar="ADDR:PORT", help="default: port 8080 of every address; port 0 takes a free one")
+    serve.add_argument(
+        "--operators", metavar="ADDR:PORT", help="serve the pages there, and there only: boards' address then shows none"
+    )
     serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port there once the server listens")
     serve.add_argument(
         "--certificate", type=Path, metavar="FILE", help="speak HTTPS with this certificate (PEM, and its chain)"

@@ -4,10 +4,11 @@ The sockets' own timers, set on the listener and inherited by every connection, 
 without them each such board would hold one thread for a quarter of an hour.
 """
 
+import errno
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,11 @@ class Listen:
     port: int
 
     @classmethod
-    def from_text(cls, text: str) -> "Listen":
+    def from_text(cls, text: str, option: str = "--listen") -> "Listen":
         """`ADDR:PORT`, `[IPv6]:PORT` or `:PORT`. Raises OperatorError."""
         host, colon, port = text.rpartition(":")
         if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
-            raise OperatorError(f"--listen {text}: expected ADDRESS:PORT", "for example 0.0.0.0:8080, [::]:8080 or 127.0.0.1:0")
+            raise OperatorError(f"{option} {text}: expected ADDRESS:PORT", "for example 0.0.0.0:8080, [::]:8080 or 127.0.0.1:0")
         return cls(host.strip("[]"), int(port))
 
 
@@ -71,7 +72,7 @@ def open_listener(listen: Listen) -> socket.socket:
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:
-        hint = "port 0 picks a free one" if error.errno == 98 else "--listen ADDRESS:PORT names another"
+        hint = "port 0 picks a free one" if error.errno == errno.EADDRINUSE else "ADDRESS:PORT can name another"
         raise OperatorError(f"cannot listen on {listen.host}:{listen.port}: {error.strerror}", hint) from error
     return listener
 
@@ -94,7 +95,7 @@ def write_port_file(path: Path, port: int) -> None:
 
 def run(
     make_app: Callable[[], Flask],
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     workers: Workers,
     ready: Callable[[], None],
     certificate: ServerCertificate | None = None,
@@ -104,8 +105,8 @@ def run(
     With a certificate HTTPS is spoken, and nothing else.
     """
     settings: dict[str, object] = {
-        # gunicorn takes the descriptor over and closes this one.
-        "bind": f"fd://{listener.detach()}",
+        # gunicorn takes the descriptors over and closes these.
+        "bind": [f"fd://{listener.detach()}" for listener in listeners],
         "workers": workers.processes,
         "threads": workers.threads,
         "worker_class": Worker,

@@ -35,16 +35,12 @@ def journal_of(path: Path) -> Inode | None:
     return status.st_dev, status.st_ino
 
 
-def set_aside(path: Path, name: str) -> list[Path]:
-    """The file and what belongs to it, as far as it is there, under another name in the same folder. Raises OSError."""
-    moved = []
-    # The journals first: a database without its journal is old, one with the journal of another is damaged.
-    for ending in (*JOURNALS, ""):
-        old, new = path.with_name(path.name + ending), path.with_name(name + ending)
-        if old.exists():
-            old.rename(new)
-            moved.append(new)
-    return moved
+def set_aside(path: Path, new: Path) -> None:
+    """The file and what belongs to it, as far as it is there, under another name on the same disk. Raises OSError."""
+    # The file first: from then on nobody opens it, nor writes to it; then nobody finds its journal beside another one.
+    if path.exists():
+        path.rename(new)
+    _rename_journals(path, new)
 
 
 def change_journals(path: Path, former: Inode, former_journal: Inode | None) -> None:

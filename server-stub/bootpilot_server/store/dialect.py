@@ -17,6 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 INSERTS: Mapping[str, Callable[[Table], sqlite.Insert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}  # type: ignore[dict-item]
 # Programs from before Alembic look at this number, and refuse what is newer than theirs: 1 and 2 were their schema versions.
 USER_VERSION = 3
+# How the file begins (fileformat2.html, 1.3.1).
+MAGIC = b"SQLite format 3\0"
 # What comes from the driver itself, without SQLAlchemy around it: from copies, and while a connection is being made.
 DRIVER_ERRORS = (sqlite3.Error,)
 
@@ -97,6 +99,16 @@ def peek(path: Path) -> tuple[str, str]:
     except sqlite3.Error:
         return "", ""
     return str(revision), str(server_id or "")
+
+
+def integrity_faults(path: Path) -> list[str]:
+    """What is wrong with the file as a whole, in the database's words; at most a few lines. Raises DRIVER_ERRORS."""
+    url = f"file:{quote(str(path.absolute()))}?mode=ro"
+    with closing(sqlite3.connect(url, uri=True)) as connection:
+        lines = [str(line) for (line,) in connection.execute("PRAGMA integrity_check(10)")]
+        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    faults = [] if lines == ["ok"] else lines
+    return faults + ([f"{len(broken)} rows point to rows that are not there"] if broken else [])
 
 
 def copy_database(source: Path, target: Path) -> None:

@@ -1,0 +1,1 @@
+"""A server's folder in one file, and back."""
