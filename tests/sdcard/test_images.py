@@ -112,7 +112,7 @@ def test_a_failed_build_leaves_the_card_of_before(loader: LoaderFiles, tmp_path:
     image = tmp_path / "card.img"
     build_card(BOARD, loader, OPTIONS, image)
     before = image.read_bytes()
-    with pytest.raises(CardError, match="do not fit"):
+    with pytest.raises(CardError, match="nothing fits"):
         build_card(BOARD, loader, replace(OPTIONS, card_bytes=16 * MIB), image)
     assert image.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
