@@ -15,6 +15,7 @@ from bootpilot_agent import __version__
 from bootpilot_server.commands import (
     artifact_arguments,
     doctor_arguments,
+    enrolment_arguments,
     happening_arguments,
     keeping_arguments,
     loader_arguments,
@@ -54,6 +55,7 @@ GROUPS = (
     loader_arguments,
     site_arguments,
     node_arguments,
+    enrolment_arguments,
     happening_arguments,
     keeping_arguments,
     doctor_arguments,

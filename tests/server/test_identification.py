@@ -106,3 +106,73 @@ def test_a_match_always_rests_on_a_shared_piece_that_counts(shown: list[Evidence
     found = match_node(shown, [node(A, *known)])
     shared = {(one.kind, one.value) for one in shown if one.grade} & {(one.kind, one.value) for one in known if one.grade}
     assert isinstance(found, Unknown) or shared
+
+
+def test_a_part_that_another_board_shows_today_is_that_boards() -> None:
+    dongle = piece(KIND.MAC, "00:48:54:20:33:0d")
+    former = KnownNode(A, frozenset({piece(KIND.MAC, "00:48:54:20:33:01")}), frozenset({dongle}))
+    found = match_node([dongle, piece(KIND.MAC, "00:48:54:20:33:02")], [former, node(B, piece(KIND.MAC, "00:48:54:20:33:02"))])
+    assert isinstance(found, Match)
+    assert found.node_id == B
+    assert match_node([dongle], [former]) == Match(A, Grade.MEDIUM, "same mac 00:48:54:20:33:0d")
+
+
+def test_a_serial_number_that_was_shown_once_still_tells_another_board_apart() -> None:
+    mac = piece(KIND.MAC, "00:48:54:20:33:01")
+    known = KnownNode(A, frozenset({mac}), frozenset({piece(KIND.DT_SERIAL, "s1x")}))
+    assert match_node([piece(KIND.DT_SERIAL, "s2x"), mac], [known]) == Unknown()
+
+
+known_nodes = st.lists(st.tuples(evidences, evidences, st.booleans()), max_size=4).map(
+    lambda found: [
+        KnownNode(f"node-{number}", frozenset(today), frozenset(former), approved)
+        for number, (today, former, approved) in enumerate(found)
+    ]
+)
+
+
+@given(evidences, known_nodes, st.randoms(use_true_random=False))
+def test_neither_order_nor_repetition_changes_who_a_board_is(
+    shown: list[Evidence], known: list[KnownNode], chance: Random
+) -> None:
+    expected = match_node(shown, known)
+    chance.shuffle(shown)
+    assert match_node([*shown, *shown], chance.sample(known, len(known))) == expected
+
+
+@given(evidences, known_nodes)
+def test_agreement_below_never_outvotes_disagreement_above(shown: list[Evidence], known: list[KnownNode]) -> None:
+    found = match_node(shown, known)
+    if not isinstance(found, Match):
+        return
+    ever = next(one.evidence | one.former for one in known if one.node_id == found.node_id)
+    level = min(max(piece.grade for piece in shown), max(piece.grade for piece in ever))
+    assert found.grade is level
+    for kind in KIND:
+        mine = {piece.value for piece in shown if piece.kind is kind and piece.grade >= level}
+        theirs = {piece.value for piece in ever if piece.kind is kind and piece.grade >= level}
+        assert not (mine and theirs) or mine & theirs
+
+
+@given(evidences, evidences, st.booleans())
+def test_two_nodes_known_alike_are_never_told_apart(shown: list[Evidence], same: list[Evidence], approved: bool) -> None:
+    twins = [KnownNode(node_id, frozenset(same), approved=approved) for node_id in (A, B)]
+    assert not isinstance(match_node(shown, twins), Match)
+
+
+@given(evidences, known_nodes)
+def test_who_contradicts_is_never_the_one(shown: list[Evidence], known: list[KnownNode]) -> None:
+    found = match_node(shown, known)
+    alone = match_node(shown, [one for one in known if isinstance(found, Match) and one.node_id == found.node_id])
+    assert not isinstance(found, Match) or isinstance(alone, Match)
+
+
+@given(
+    st.lists(st.sampled_from(["", "0000", "none", "ffff"]), max_size=3),
+    st.lists(st.from_regex(r"02:[0-9a-f]{2}", fullmatch=True)),
+)
+def test_placeholders_and_random_addresses_add_nothing_to_any_answer(values: list[str], random: list[str]) -> None:
+    noise = [piece(kind, value) for value in values for kind in KIND] + [piece(KIND.RANDOM_MAC, value) for value in random]
+    known = [node(A, piece(KIND.DT_SERIAL, "s1x"), *noise), node(B, *noise)]
+    assert match_node(noise, known) == Unknown()
+    assert match_node([piece(KIND.DT_SERIAL, "s1x"), *noise], known) == match_node([piece(KIND.DT_SERIAL, "s1x")], known)

@@ -1,5 +1,6 @@
 """The words of `bootpilot node ...` and `bootpilot explain`."""
 
+from bootpilot_server.commands import enrolment_arguments, order_arguments, resolution_arguments
 from bootpilot_server.commands.arguments import Verbs, sentence, verb
 from bootpilot_server.commands.happening_arguments import add_missing
 
@@ -19,8 +20,10 @@ def add_arguments(verbs: Verbs) -> None:
     which = "a node id, its beginning, a serial number or a MAC address"
     show = verb(inner, "show", "node_commands:node_show", "one node with its last boot, events and history")
     show.add_argument("node", metavar="NODE", help=which)
-    approve = verb(inner, "approve", "node_commands:node_approve", "let nodes have what rules give them")
-    approve.add_argument("node", nargs="+", metavar="NODE", help=which)
+    enrolment_arguments.add_approve(inner)
+    enrolment_arguments.add_to(inner)
+    resolution_arguments.add_to(inner)
+    order_arguments.add_to(inner)
     retry = verb(
         inner, "retry-loader", "node_commands:node_retry_loader", "offer newer loaders again to nodes on which they failed"
     )

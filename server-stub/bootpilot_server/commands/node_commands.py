@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from sqlalchemy import Row
 
 from bootpilot_agent.fields import Json
+from bootpilot_server.asking.resolution import settle_conflicts
+from bootpilot_server.commands.evidence_text import evidence_json, evidence_lines
 from bootpilot_server.commands.explain import explain, find_by_text
 from bootpilot_server.commands.terminal import Terminal, columns
 from bootpilot_server.deciding.boot_state import state_of
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
+from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.deciding.rendering import one_line
-from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import opened_server, read_config
-from bootpilot_server.store import boot_records, loader_records, node_records
+from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records
 
 MAX_LISTED = 1_000_000
-SHOWN = ("node_id", "model", "serial", "address", "state", "text", "profile", "approved", "failures", "boot_id")
+SHOWN = ("node_id", "name", "model", "serial", "address", "state", "text", "profile", "approved", "known_by", "labels")
+SHOWN += ("failures", "boot_id")
 
 
 def node_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -27,9 +30,9 @@ def node_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
         boots = boot_records.current_boots(connection)
     now = time.time()
     data = [node_json(node, boots.get(node.id), now) for node in nodes]
-    rows = [[str(item[key] or "-") for key in ("node_id", "model", "serial", "state", "profile")] for item in data]
-    rows = [[*row, f"{now - node.last_seen_at:.0f} s ago"] for row, node in zip(rows, nodes, strict=True)]
-    terminal.tell([*data], columns(("NODE", "MODEL", "SERIAL", "STATE", "PROFILE", "LAST SEEN"), rows))
+    rows = [[str(item[key] or "-") for key in ("node_id", "name", "model", "serial", "state", "profile")] for item in data]
+    rows = [[*row, seen_ago(node, now)] for row, node in zip(rows, nodes, strict=True)]
+    terminal.tell([*data], columns(("NODE", "NAME", "MODEL", "SERIAL", "STATE", "PROFILE", "LAST SEEN"), rows))
     return 0
 
 
@@ -40,8 +43,12 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
             boot = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
             events = boot_records.list_events(connection, boot.id) if boot else []
             history = node_records.list_history(connection, node.id)
+            spans = evidence_records.list_spans(connection, node.id)
+            former = evidence_records.list_former(connection, node.id)
     data = node_json(node, boot, time.time())
     lines = [f"{key}: {one_line(str(data[key]))}" for key in SHOWN]
+    lines += [f"resolved by: {command}   ({meaning})" for command, meaning in remedies(node)]
+    lines += ["evidence:", *evidence_lines(spans, former)]
     lines += ["why:", *(f"  {one_line(reason)}" for reason in (boot.read_why() if boot else []))]
     lines += [
         "events:",
@@ -49,26 +56,12 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
     ]
     lines += ["history:", *(f"  {_local_time(entry.at)} {one_line(entry.text)}" for entry in history)]
     more: dict[str, Json] = {
-        "report": json.loads(node.report),
+        "report": json.loads(node.report) if node.has_reported else None,
+        "evidence": [evidence_json(row) for row in (*spans, *former)],
         "events": _events_json(events),
         "history": _history_json(history),
     }
     terminal.tell({**data, **more}, "\n".join(lines))
-    return 0
-
-
-def node_approve(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """All of the nodes or, if one cannot be approved, none."""
-    with opened_server(read_config(arguments.home), create=False) as server:
-        nodes = [find_by_text(server, text) for text in arguments.node]
-        for node in nodes:
-            if node.conflict:
-                message = f"node {node.id} stands for a contradiction: {node.conflict}"
-                raise OperatorError(message, "approve the boards that it names, or give this one an identity")
-        with server.database.writing() as connection:
-            for node in nodes:
-                node_records.approve_node(connection, node.id, time.time())
-    terminal.tell({"approved": [node.id for node in nodes]}, "\n".join(f"approved {node.id}" for node in nodes))
     return 0
 
 
@@ -82,6 +75,7 @@ def node_forget(arguments: argparse.Namespace, terminal: Terminal) -> int:
         with server.database.writing() as connection:
             for node_id in found:
                 node_records.forget_node(connection, node_id)
+            settle_conflicts(connection, time.time())
     terminal.tell({"forgotten": [*found]}, "\n".join(f"forgot {line}" for line in told))
     return 0
 
@@ -117,6 +111,10 @@ def explain_node(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def seen_ago(node: NodeRecord, now: float) -> str:
+    return f"{now - node.last_seen_at:.0f} s ago" if node.has_reported else "never"
+
+
 def node_json(node: NodeRecord, boot: BootRecord | None, now: float) -> dict[str, Json]:
     """One node for programs: the same words as on the status page."""
     state = state_of(boot, now) if boot else None
@@ -124,18 +122,27 @@ def node_json(node: NodeRecord, boot: BootRecord | None, now: float) -> dict[str
         "node_id": node.id,
         "model": node.model,
         "serial": node.serial,
-        "state": state.kind.value if state else "new",
+        "name": node.name,
+        "labels": {**node.read_labels()},
+        "static_address": node.static_address,
+        "own_profile": node.profile_override,
+        "state": state.kind.value if state else "new" if node.has_reported else "announced",
         "text": state.text if state else "",
         "percent": state.percent if state else 0,
         "profile": boot.profile if boot else "",
         "why": [*boot.read_why()] if boot else [],
         "approved": node.approved_at is not None,
+        "approval": node.approval,
+        "approved_by": node.approved_by,
+        "known_by": node.known_by.name.lower(),
+        "hold": node.hold,
+        "batch": node.batch,
         "simulated": node.simulated,
         "conflict": node.conflict,
         "failures": node.failures + (1 if state and state.is_failure else 0),
         "boot_id": node.current_boot,
         "address": node.address,
-        "last_seen_at": node.last_seen_at,
+        "last_seen_at": node.last_seen_at or None,
     }
 
 

@@ -8,7 +8,7 @@ What a node showed once and does not show any more still denies (a board with an
 names the node only where nobody is named by what nodes show today: an adapter that was given away goes with its new owner.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,11 +17,15 @@ from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade
 
 @dataclass(frozen=True)
 class KnownNode:
-    """What the server remembers about a node's identity. `former` is what it showed once and not in its last report."""
+    """What the server remembers about a node's identity. `former` is what it showed once and not in its last report.
+
+    `approved`: a person, a list, a batch or a rule has let it in, which nobody makes up by sending a report.
+    """
 
     node_id: str
     evidence: frozenset[Evidence]
     former: frozenset[Evidence] = frozenset()
+    approved: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class _Comparison:
     grade: Grade
     because: str
     is_whole: bool = True
+    is_approved: bool = False
 
 
 def match_node(evidence: Iterable[Evidence], nodes: Iterable[KnownNode]) -> Match | Unknown | Conflict:
@@ -76,12 +81,19 @@ def _sole_best(compared: Iterable[_Comparison]) -> Match | Unknown | Conflict:
     if not related:
         return Unknown()
     top = [found for found in related if found.grade == related[0].grade]
-    # Of several that agree, a node that would have shown something better (and did, in its last report) is not the one.
-    best = [found for found in top if found.is_whole] if all(found.relation is _Relation.AGREES for found in top) else []
-    sole = top if len(top) == 1 else best
-    if len(sole) == 1 and sole[0].relation is _Relation.AGREES:
-        return Match(sole[0].node_id, sole[0].grade, sole[0].because)
+    for sole in (top, *_preferred(top)):
+        if len(sole) == 1 and sole[0].relation is _Relation.AGREES:
+            return Match(sole[0].node_id, sole[0].grade, sole[0].because)
     return Conflict(tuple(found.node_id for found in top), "; ".join(f"node {found.node_id}: {found.because}" for found in top))
+
+
+def _preferred(top: Sequence[_Comparison]) -> tuple[list[_Comparison], ...]:
+    """Of several that agree by no more than an adapter or a card: those that are approved, so that made-up boards take nobody's
+    place; and those that would not have shown something better, as they did in their last report.
+    """
+    if top[0].grade is Grade.STRONG or any(found.relation is not _Relation.AGREES for found in top):
+        return ()
+    return [found for found in top if found.is_approved], [found for found in top if found.is_whole]
 
 
 def known_by(evidence: Iterable[Evidence]) -> Grade:
@@ -102,7 +114,7 @@ def _compare(shown: frozenset[Evidence], node: KnownNode, naming: frozenset[Evid
         return _Comparison(node.node_id, _Relation.DIFFERS, level, "")
     because = "same " + ", ".join(f"{kind} {value}" for kind, value in agreeing.items())
     if not differing:
-        return _Comparison(node.node_id, _Relation.AGREES, level, because, known_by(node.evidence) <= level)
+        return _Comparison(node.node_id, _Relation.AGREES, level, because, known_by(node.evidence) <= level, node.approved)
     other = ", ".join(
         f"{kind} ({'/'.join(sorted(mine[kind]))} instead of {'/'.join(sorted(all_theirs[kind]))})" for kind in differing
     )

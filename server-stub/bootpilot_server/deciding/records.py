@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from bootpilot_agent.fields import Json
+from bootpilot_agent.evidence import Grade
+from bootpilot_agent.fields import Fields, Json
 from bootpilot_agent.plan import Report
 from bootpilot_server.deciding.recipes import Expects
 
@@ -47,6 +48,12 @@ class NodeRecord:
         """False for a node that was announced and has not been seen yet: it has no report, model or boot."""
         return self.report != ""
 
+    @property
+    def known_by(self) -> Grade:
+        """The best grade in its last report. Of an announced node nothing has been seen."""
+        pieces = json.loads(self.report)["evidence"] if self.has_reported else []
+        return max((Grade[piece["grade"].upper()] for piece in pieces), default=Grade.NONE)
+
     def read_labels(self) -> dict[str, str]:
         labels: dict[str, str] = json.loads(self.labels)
         return labels
@@ -57,9 +64,7 @@ class NodeRecord:
 
     def read_report(self) -> Report:
         """The last report again; its nonce is gone, so zeros stand in for it."""
-        text = json.dumps({**json.loads(self.report), "nonce": "0" * 64}).encode()
-        # Spaces and escapes have made it longer than it was on the wire, where its size was checked.
-        return Report.from_json(text, len(text))
+        return Report.from_fields(Fields({**json.loads(self.report), "nonce": "0" * 64}))
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,16 @@ def known_nodes(connection: Connection, node_ids: Sequence[str], shown: Iterable
     for row in connection.execute(select(expected_evidence).where(expected_evidence.c.node_id.in_(node_ids))):
         expected[row.node_id].add((Announced(row.kind), row.value))
     pieces = list(shown)
+    let_in = set(
+        connection.execute(select(nodes.c.id).where(nodes.c.id.in_(node_ids), nodes.c.approved_at.isnot(None))).scalars()
+    )
     return [
-        KnownNode(node_id, frozenset(today[node_id]) | as_evidence(expected[node_id], pieces), frozenset(former[node_id]))
+        KnownNode(
+            node_id,
+            frozenset(today[node_id]) | as_evidence(expected[node_id], pieces),
+            frozenset(former[node_id]),
+            node_id in let_in,
+        )
         for node_id in node_ids
     ]
 

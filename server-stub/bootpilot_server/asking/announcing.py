@@ -1,0 +1,170 @@
+"""Boards that a list names before they ask: their records are made and approved, or those of boards already known completed.
+
+Works inside one writing transaction: the whole list counts, or nothing of it.
+"""
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from bootpilot_agent.evidence import GRADES, EvidenceKind, Grade
+from bootpilot_server.deciding.announced import KINDS, Announced, announced_kind
+from bootpilot_server.deciding.approval import BY_LIST
+from bootpilot_server.deciding.node_list import ListedNode, ListFault
+from bootpilot_server.deciding.records import NodeRecord
+from bootpilot_server.store import evidence_records, node_records
+from bootpilot_server.store.schema import evidence, expected_evidence, nodes
+
+Holders = dict[tuple[Announced, str], set[str]]
+
+
+@dataclass
+class Announcement:
+    """What a list changes: records that it makes, those that it changes with how, those that are as it says, and its faults."""
+
+    made: list[str] = field(default_factory=list)
+    changed: list[tuple[str, str]] = field(default_factory=list)
+    same: int = 0
+    faults: list[ListFault] = field(default_factory=list)
+
+    @property
+    def touches(self) -> int:
+        return len(self.made) + len(self.changed)
+
+
+def announce(
+    connection: Connection, rows: Sequence[ListedNode], profiles: Collection[str], by: str, now: float
+) -> Announcement:
+    """Nothing may be kept if there are faults: the caller undoes the transaction."""
+    done = Announcement()
+    known = {row["id"]: NodeRecord(**row) for row in connection.execute(select(nodes).where(nodes.c.conflict == "")).mappings()}
+    holders, strong = _holders(connection, known)
+    taken = {row.line: _find(row, holders, strong, done) for row in rows}
+    _refuse_profiles(rows, profiles, done)
+    _refuse_taken(rows, taken, known, done)
+    if done.faults:
+        return done
+    for row in rows:
+        if node_id := taken[row.line]:
+            _complete(connection, known[node_id], row, by, now, done)
+        else:
+            done.made.append(_make(connection, row, by, now))
+    return done
+
+
+def _holders(connection: Connection, known: Collection[str]) -> tuple[Holders, set[str]]:
+    """Who has which key today, and which nodes are known by a serial number."""
+    held, strong = defaultdict[tuple[Announced, str], set[str]](set), set[str]()
+    for row in connection.execute(select(evidence).where(evidence.c.left_at.is_(None), evidence.c.grade > Grade.NONE.value)):
+        kind = announced_kind(EvidenceKind(row.kind))
+        if kind is not None and row.node_id in known:
+            held[kind, row.value.casefold()].add(row.node_id)
+            strong |= {row.node_id} if row.grade == Grade.STRONG else set()
+    for row in connection.execute(select(expected_evidence)):
+        held[Announced(row.kind), row.value].add(row.node_id)
+        strong |= {row.node_id} if row.kind == Announced.SERIAL else set()
+    return held, strong
+
+
+def _find(row: ListedNode, held: Holders, strong: set[str], done: Announcement) -> str:
+    """The node that the row means, "" for none yet."""
+    found = {key: held.get(key, set()) for key in row.keys}
+    meant = set().union(*found.values())
+    if len(meant) > 1:
+        told = "; ".join(f"{kind.value} {value} is {', '.join(sorted(ids))}" for (kind, value), ids in found.items() if ids)
+        done.faults.append(ListFault(row.line, f"two nodes are meant: {told} (`bootpilot node merge` makes them one)"))
+        return ""
+    node_id = next(iter(meant), "")
+    serials = [key for key in row.keys if key[0] is Announced.SERIAL]
+    if node_id in strong and serials and not any(found[key] for key in serials):
+        done.faults.append(ListFault(row.line, f"node {node_id} has this, and another serial number"))
+    return node_id
+
+
+def _refuse_profiles(rows: Sequence[ListedNode], profiles: Collection[str], done: Announcement) -> None:
+    for row in rows:
+        if row.profile and row.profile not in profiles:
+            text = f"there is no profile {row.profile!r}; in force: {', '.join(sorted(profiles)) or 'none'}"
+            done.faults.append(ListFault(row.line, text))
+
+
+def _refuse_taken(rows: Sequence[ListedNode], taken: dict[int, str], known: dict[str, NodeRecord], done: Announcement) -> None:
+    """Names and addresses of nodes that the list does not rename, and nodes that two rows mean."""
+    lines = dict[str, int]()
+    for row in rows:
+        node_id = taken[row.line]
+        if node_id and node_id in lines:
+            done.faults.append(ListFault(row.line, f"means node {node_id}, as line {lines[node_id]} does"))
+        lines.setdefault(node_id, row.line)
+    by_line = {taken[row.line]: row for row in rows}
+    names, addresses = dict[str, str](), dict[str, str]()
+    for node in known.values():
+        row = by_line.get(node.id) if node.id else None
+        if name := (row.name if row and row.name else node.name):
+            names[name] = node.id
+        if address := (row.static_address if row and row.static_address else node.static_address):
+            addresses[address.partition("/")[0]] = node.id
+    for row in rows:
+        own = taken[row.line]
+        if row.name and names.get(row.name, own) != own:
+            done.faults.append(ListFault(row.line, f"node {names[row.name]} is named {row.name} already"))
+        address = row.static_address.partition("/")[0]
+        if address and addresses.get(address, own) != own:
+            done.faults.append(ListFault(row.line, f"node {addresses[address]} has the address {address} already"))
+
+
+def _make(connection: Connection, row: ListedNode, by: str, now: float) -> str:
+    grade = max(GRADES[KINDS[kind][0]] for kind, _ in row.keys)
+    serial = next((value for kind, value in row.keys if kind is Announced.SERIAL), row.keys[0][1])
+    record = NodeRecord(
+        id=str(uuid.uuid4()),
+        created_at=now,
+        last_seen_at=0.0,
+        simulated=False,
+        conflict="",
+        approved_at=now,
+        address="",
+        report="",
+        model="",
+        serial=serial,
+        current_boot=None,
+        failures=0,
+        name=row.name,
+        labels=json.dumps(row.labels, sort_keys=True),
+        static_address=row.static_address,
+        profile_override=row.profile,
+        approval=BY_LIST,
+        approved_by=by,
+        approved_grade=grade.value,
+    )
+    connection.execute(nodes.insert().values(vars(record)))
+    evidence_records.expect(connection, record.id, row.keys)
+    said = ", ".join(f"{kind.value} {value}" for kind, value in row.keys)
+    node_records.add_history(connection, record.id, f"announced with {said}, and approved by that ({by})", now)
+    return record.id
+
+
+def _complete(connection: Connection, node: NodeRecord, row: ListedNode, by: str, now: float, done: Announcement) -> None:
+    said: dict[str, str] = {"name": row.name, "static_address": row.static_address, "profile_override": row.profile}
+    fresh: dict[str, object] = {key: value for key, value in said.items() if value and value != getattr(node, key)}
+    labels = node.read_labels() | row.labels
+    if labels != node.read_labels():
+        fresh["labels"] = json.dumps(labels, sort_keys=True)
+    told = [f"{key} {value}" for key, value in fresh.items()]
+    if not node.has_reported and set(evidence_records.list_expected(connection, node.id)) != set(row.keys):
+        evidence_records.expect(connection, node.id, row.keys)
+        told.append("known by " + ", ".join(f"{kind.value} {value}" for kind, value in row.keys))
+    if node.approved_at is None:
+        node_records.approve_node(connection, node.id, now, BY_LIST, by)
+        told.append("approved")
+    if not told:
+        done.same += 1
+        return
+    if fresh:
+        node_records.change_node(connection, node.id, **fresh)
+    node_records.add_history(connection, node.id, f"by a list: {'; '.join(told)} ({by})", now)
+    done.changed.append((node.id, "; ".join(told)))

@@ -1,0 +1,90 @@
+"""`bootpilot node merge`, `split` and `replace`: a person says who is who, and sees first what follows from that."""
+
+import argparse
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from bootpilot_agent.evidence import EvidenceKind
+from bootpilot_server.asking import resolution
+from bootpilot_server.asking.resolution import Resolution
+from bootpilot_server.commands.explain import find_by_text
+from bootpilot_server.commands.rehearsal import carry_out, rehearse
+from bootpilot_server.commands.selecting import WordsError, author_of
+from bootpilot_server.commands.terminal import Terminal
+from bootpilot_server.deciding.records import NodeRecord
+from bootpilot_server.deciding.rendering import one_line
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.server import Server, opened_server, read_config
+from bootpilot_server.store import node_records
+
+Deed = Callable[[Connection], Resolution]
+
+
+def node_merge(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server:
+        kept, gone = find_by_text(server, arguments.kept), find_by_text(server, arguments.gone)
+        by, now = author_of(arguments), time.time()
+
+        def deed(connection: Connection) -> Resolution:
+            return resolution.merge(connection, _again(connection, kept), _again(connection, gone), by, now)
+
+        return _resolve(server, deed, arguments, terminal)
+
+
+def node_split(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    keys, shared = [_key(word) for word in arguments.evidence], [_key(word) for word in arguments.shared]
+    with opened_server(read_config(arguments.home), create=False) as server:
+        node = find_by_text(server, arguments.node)
+        by, now = author_of(arguments), time.time()
+
+        def deed(connection: Connection) -> Resolution:
+            return resolution.split(connection, _again(connection, node), keys, shared, by, now)
+
+        return _resolve(server, deed, arguments, terminal)
+
+
+def node_replace(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    with opened_server(read_config(arguments.home), create=False) as server:
+        old, new = find_by_text(server, arguments.old), find_by_text(server, arguments.new)
+        by, now = author_of(arguments), time.time()
+
+        def deed(connection: Connection) -> Resolution:
+            return resolution.replace_board(connection, _again(connection, old), _again(connection, new), by, now)
+
+        return _resolve(server, deed, arguments, terminal)
+
+
+def _resolve(server: Server, deed: Deed, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    shown = rehearse(server.database, deed)
+    told = "\n".join(one_line(line) for line in shown.lines)
+    undo = f"to undo it: {one_line(shown.undo)}" if shown.undo else "this cannot be undone"
+    if arguments.dry_run:
+        terminal.tell(
+            {"changed": False, "node_id": shown.node_id, "lines": [*shown.lines], "undo": shown.undo}, f"{told}\n{undo}"
+        )
+        return 0
+    if not arguments.yes and not terminal.confirm(f"{told}\n{undo}", "do this?"):
+        return 1
+    done = carry_out(server.database, deed, shown, lambda found: len(found.lines))
+    data = {"changed": True, "node_id": done.node_id, "lines": [*done.lines], "undo": done.undo}
+    undone = f"to undo it: {one_line(done.undo)}" if done.undo else "this cannot be undone"
+    terminal.tell(data, "\n".join([*(one_line(line) for line in done.lines), undone]))
+    return 0
+
+
+def _again(connection: Connection, node: NodeRecord) -> NodeRecord:
+    """The record as it is in this transaction. Raises OperatorError if somebody removed it meanwhile."""
+    found = node_records.find_node(connection, node.id)
+    if found is None:
+        raise OperatorError(f"node {node.id} is gone", "somebody merged or forgot it meanwhile")
+    return found
+
+
+def _key(word: str) -> tuple[str, str]:
+    kind, equals, value = word.partition("=")
+    kinds = [known.value for known in EvidenceKind]
+    if not equals or not value or kind.strip() not in kinds:
+        raise WordsError(f"expected KIND=VALUE, got {word!r}", "KIND is one of " + ", ".join(kinds))
+    return kind.strip(), value.strip()
