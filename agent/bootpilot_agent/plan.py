@@ -152,7 +152,11 @@ class Report:
     @classmethod
     def from_json(cls, raw: bytes, limit_bytes: int = MAX_BODY_BYTES) -> "Report":
         """Bytes from the network -> Report. Raises FieldError that names the field."""
-        fields = Fields.from_bytes(raw, limit_bytes)
+        return cls.from_fields(Fields.from_bytes(raw, limit_bytes))
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> "Report":
+        """The same for JSON that was read before. Raises FieldError."""
         fields.version(VERSION)
         pieces = [evidence_from_fields(item) for item in fields.children("evidence", most=128)]
         arch = fields.text("arch", most=16)
