@@ -6,7 +6,7 @@ Talks to the server's own functions, one step at a time, with one clock.
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +128,7 @@ class GridBoard:
             take(connection, boot, raw, self.grid.now)
 
 
-def make_grid(folder: Path, boards: int, **settings: int) -> Iterator[Grid]:
+def make_grid(folder: Path, boards: int, **settings: int) -> Generator[Grid, None, None]:
     """A grid on which every board boots the profile `old` by a rule; `new` and `disk` (an installer) are there too."""
     for bench in make_bench(folder, Config(folder / "home")):
         bench.apply(**SITE, rules__lab=OLD_RULE)

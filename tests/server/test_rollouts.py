@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from bootpilot_server.deciding.rollout_facts import Rollout, RolloutState, StopAt, Tally
 from bootpilot_server.deciding.rollouts import advance
-from tests.fakes.rollout_boards import Grid, make_grid, put_in_force
+from bootpilot_server.serving.rollout_watch import look
+from bootpilot_server.store import install_records
+from tests.fakes import site
+from tests.fakes.rollout_boards import Grid, GridBoard, make_grid, put_in_force
 
 Output = pytest.CaptureFixture[str]
 
@@ -233,8 +236,6 @@ def test_an_installer_runs_once_on_each_node_under_the_rollouts_name(grid: Grid)
 
 
 def test_an_install_whose_word_was_lost_is_well_when_the_next_question_shows_it_done(grid: Grid, capsys: Output) -> None:
-    from bootpilot_server.store import install_records
-
     create(grid, "--wave", "1,rest", profile="disk")
     board = grid.boards[0]
     board.boot()
@@ -260,20 +261,12 @@ def test_a_profile_that_cannot_be_given_takes_one_wave_down_and_not_the_grid(gri
 
 def test_a_board_that_cannot_do_it_goes_on_by_the_rules_and_is_not_counted(grid: Grid, capsys: Output) -> None:
     create(grid, "--wave", "2,rest")
-    put_in_force(grid, profiles__new='requires = ["dtb:file+fixups"]\n' + profile_text())
+    put_in_force(grid, profiles__new='requires = ["dtb:file+fixups"]\n' + site.profile())
     assert grid.boards[0].boot() == "old"
     assert shown(grid, capsys)["reached"] == 0
 
 
-def profile_text() -> str:
-    from tests.fakes.site import profile
-
-    return profile()
-
-
 def test_boards_that_nobody_approved_are_in_no_rollout(grid: Grid) -> None:
-    from tests.fakes.rollout_boards import GridBoard
-
     create(grid, "--wave", "rest")
     assert GridBoard(grid, 900).boot() == "not-approved"
 
@@ -352,6 +345,28 @@ def test_a_killed_server_goes_on_where_it_was(grid: Grid, capsys: Output) -> Non
                 board.come_up()
     told = shown(grid, capsys)
     assert (told["reached"], told["well"]) == (12, 12)
+
+
+def test_it_moves_on_while_nobody_asks(grid: Grid, capsys: Output) -> None:
+    create(grid, "--wave", "1,rest", "--soak", "10m", "--stop-at", "1")
+    grid.boards[0].boot()
+    grid.boards[0].come_up()
+    look(grid.server.database, grid.now + 300)
+    assert shown(grid, capsys)["wave"] == 1
+    look(grid.server.database, grid.now + 601)
+    assert shown(grid, capsys)["wave"] == 2
+    grid.boards[1].boot()
+    look(grid.server.database, grid.now + 8000)
+    assert shown(grid, capsys)["state"] == "stopped"
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up(grid: Grid, capsys: Output) -> None:
+    create(grid, "--wave", "1,rest", "--stop-at", "1")
+    look(grid.server.database, grid.now + 10_000_000)
+    grid.boards[0].boot()
+    grid.now += 4000
+    assert grid.boards[1].boot() == "old"
+    assert shown(grid, capsys)["state"] == "stopped"
 
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)

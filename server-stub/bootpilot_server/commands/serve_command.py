@@ -14,6 +14,7 @@ from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import open_server, read_config
 from bootpilot_server.serving.gunicorn_worker import BROKEN_REQUESTS
 from bootpilot_server.serving.presence import hold
+from bootpilot_server.serving.rollout_watch import RolloutWatch
 from bootpilot_server.serving.serving import Listen, Workers, open_default_listener, open_listener, run, url_of, write_port_file
 from bootpilot_server.serving.tls_certificate import ServerCertificate
 from bootpilot_server.serving.upkeep import Upkeep
@@ -40,6 +41,7 @@ def serve(arguments: argparse.Namespace, terminal: Terminal) -> int:
         downloads = max(1, int(workers.threads * DOWNLOAD_SHARE))
         server = open_server(config, create=False, downloads=downloads)
         Upkeep(server).start()
+        RolloutWatch(server).start()
         return create_app(server, BROKEN_REQUESTS, door)
 
     def ready() -> None:
