@@ -33,6 +33,7 @@ class Known:
     planned: dict[str, tuple[str, float]] = field(default_factory=dict)
     last_boot: dict[int, str] = field(default_factory=dict)
     spoke: set[str] = field(default_factory=set)
+    adopted: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -51,8 +52,12 @@ class Wishes:
 
     def order(self, board: Board, install_id: str, now: float) -> None:
         self.known.ordered[board.number] = install_id
-        self.known.approved.add(board.number)
+        self.approve(board)
         self.since[install_id] = now
+
+    def approve(self, board: Board) -> None:
+        self.known.approved.add(board.number)
+        self.known.adopted.discard(board.number)
 
     def hear(self, board: Board, boot_id: str, name: str, install_id: str | None) -> None:
         """A message of a boot arrived and was accepted."""
@@ -70,7 +75,18 @@ class Wishes:
             if now > planned_at + SILENCE_S:
                 self.known.attempts.setdefault(install_id, set()).add(before)
         self.known.last_boot[board.number] = report.boot_id
-        self.known.done |= {mark.install_id for mark in marks_of(report) if mark.names(report.evidence)}
+        for mark in marks_of(report):
+            if mark.names(report.evidence):
+                self._see(board, mark)
+
+    def _see(self, board: Board, mark: Mark) -> None:
+        """A board's own mark. One of which the database knows nothing makes the board adopted, and sets orders aside."""
+        known = self.known.done | self.known.takes.keys() | set(self.known.ordered.values())
+        is_rules = board.number in self.known.approved - self.known.adopted
+        if mark.install_id not in known and not (is_rules and mark.install_id == rule_install_id(mark.node_id, self.known.key)):
+            self.known.adopted.add(board.number)
+            self.known.ordered.pop(board.number, None)
+        self.known.done.add(mark.install_id)
 
     def wanted_on(self, board: Board, node_id: str) -> set[str]:
         """What this server may install: the last order, the rule's key, one more try where a done install does not start."""
@@ -98,6 +114,7 @@ class Wishes:
     def _check_install(self, board: Board, plan: Plan, install_id: str, now: float) -> None:
         mark = board.mark
         assert board.number in self.known.approved, "an install that nobody approved"
+        assert board.number not in self.known.adopted, "an install on an adopted board"
         assert board.number not in self.known.held, "an install for a board on hold"
         assert install_id in self.wanted_on(board, plan.node_id), "an install that nobody wants"
         assert install_id not in self.known.done, "a second install for an id that is done"
@@ -127,6 +144,11 @@ class Wishes:
         takes, attempts = self.known.takes.get(install_id, set()), self.known.attempts.get(install_id, set())
         is_over = len(attempts) >= ATTEMPTS or len(takes) >= TAKES_PER_ATTEMPT * ATTEMPTS
         assert is_over, f"given up after {len(attempts)} failures and {len(takes)} boots: {text}"
+
+    def check_fulfilled(self, board: Board) -> None:
+        """At the end, when nothing fails any more: what was ordered last is on the disk, or was."""
+        order = self.known.ordered.get(board.number)
+        assert order is None or order in self.known.done, "an order that was never carried out"
 
     def release(self, board: Board, node_id: str) -> None:
         self.known.held.discard(board.number)

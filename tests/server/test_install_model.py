@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bootpilot_agent.plan import Action, Plan
+from bootpilot_agent.plan import Plan
 from bootpilot_server.asking import ordering
 from bootpilot_server.config import Config
 from bootpilot_server.deciding.records import NodeRecord
@@ -70,7 +70,7 @@ class Grid(RuleBasedStateMachine):
 
     template: Path
 
-    @initialize(key=st.sampled_from(["one", "one", ""]), past=st.sampled_from(["installed", "approved", "new"]))
+    @initialize(key=st.sampled_from(["one", "one", ""]), past=st.sampled_from(["installed", "ordered", "approved", "new"]))
     def start(self, key: str, past: str) -> None:
         """Most stories begin with boards that are approved already, or even installed."""
         self.folder = Path(tempfile.mkdtemp(prefix="bootpilot-", dir=MEMORY))
@@ -89,7 +89,9 @@ class Grid(RuleBasedStateMachine):
         for number in range(len(self.boards)) if past != "new" else ():
             self.boot(number, NOTHING_LOST, WHOLE, 10.0)
             self.approve(number)
-        for number in range(len(self.boards)) if past == "installed" else ():
+        for number in range(len(self.boards)) if past in ("installed", "ordered") else ():
+            if past == "ordered":
+                self.reinstall(number)
             self.boot(number, NOTHING_LOST, WHOLE, 10.0)
 
     def teardown(self) -> None:
@@ -122,7 +124,7 @@ class Grid(RuleBasedStateMachine):
             assert self.world.server is not None
             with self.world.server.database.writing() as connection:
                 node_records.approve_node(connection, node.id, self.world.now)
-            self.wishes.known.approved.add(number)
+            self.wishes.approve(self.boards[number])
 
     @rule(number=BOARDS)
     def reinstall(self, number: int) -> None:
@@ -132,6 +134,18 @@ class Grid(RuleBasedStateMachine):
                 install_id = ordering.reinstall(connection, node, "lamp", self.world.now, "irina")
             self.wishes.order(self.boards[number], install_id, self.world.now)
             self.wishes.known.held.discard(number)
+
+    @rule(number=BOARDS, stops_after=STOPS)
+    def reinstall_in_mid_install(self, number: int, stops_after: int) -> None:
+        """While an installer runs somebody asks for another install; the one that runs ends as it would have."""
+        board = self.boards[number]
+        board.power_on()
+        self.ask_once(board)
+        if board.running is Running.INSTALLER:
+            board.begin_install()
+            board.wipe()
+            self.reinstall(number)
+            self.install(board, lost=(False, False), stops_after=stops_after, seconds=10.0)
 
     @rule(number=BOARDS)
     def hold(self, number: int) -> None:
@@ -354,6 +368,7 @@ class Grid(RuleBasedStateMachine):
                     break
             if was_installed or number in self.wishes.known.ordered:
                 assert board.running is Running.SYSTEM, f"board {number} never got home: {plan}"
+            self.wishes.check_fulfilled(board)
         self.close()
         for board in self.boards:
             board.power_on()

@@ -1,4 +1,4 @@
-"""`bootpilot node reinstall`, `rescue`, `local`, `hold`, `release`, `retire`, `reboot`, `poweroff`: for all nodes meant or none."""
+"""`bootpilot node reinstall|rescue|local|hold|release|retire|reboot|poweroff`: for all nodes that are meant, or for none."""
 
 import argparse
 import time
