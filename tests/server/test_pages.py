@@ -30,7 +30,7 @@ HOSTILE = [
 ]
 ALLOWED_TAGS = (
     r"html|head|meta|title|link|body|header|main|nav|a|p|strong|code|pre|table|thead|tbody|tr|th|td|bdi|span|div|progress|h2"
-    r"|ol|li|dl|dt|dd"
+    r"|ol|li|dl|dt|dd|form|label|input|select|option|button"
 )
 
 
@@ -97,7 +97,7 @@ def test_the_list_tells_model_serial_state_profile_progress_and_why(bench: Bench
 
 def test_a_node_page_tells_how_to_approve_a_waiting_board(bench: Bench) -> None:
     plan = bench.plan()
-    assert f"bootpilot node approve {plan.node_id}" in bench.client.get(f"/nodes/{plan.node_id}").text
+    assert f"bootpilot approve {plan.node_id}" in bench.client.get(f"/nodes/{plan.node_id}").text
 
 
 def test_no_page_shows_a_token_or_a_nonce(bench: Bench) -> None:

@@ -22,6 +22,7 @@ from bootpilot_server.asking.token_check import require_token
 from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.store.refusals import note_refusal
+from bootpilot_server.web.artifact_api import send
 from bootpilot_server.web.current import current_server
 
 api = Blueprint("api", __name__, url_prefix="/v1")
@@ -80,6 +81,18 @@ def done(boot_id: str) -> Response:
 def failed(boot_id: str) -> Response:
     body = _body(MAX_BODY_BYTES)
     return _within_boot(boot_id, lambda connection, boot, now: take_failed(connection, boot, body, now))
+
+
+@api.get("/boots/<boot_id>/files/<name>")
+def secret_file(boot_id: str, name: str) -> Response:
+    """A file that was rendered with a secret, for the boot itself: with its token, and never for a cache."""
+    with current_server().database.reading() as connection:
+        require_token(current_server(), connection, boot_id, _token(), time.time())
+    try:
+        file = current_server().secret_files.open(boot_id, name)
+    except OSError as error:
+        raise ProblemError(404, "this boot has no such file, or not any more; ask for a plan again") from error
+    return send(file, name, "no-store")
 
 
 def _within_boot(boot_id: str, take: Callable[[Connection, BootRecord, float], dict[str, Json]]) -> Response:

@@ -60,20 +60,25 @@ def artifact(sha256: str) -> Response:
         file = current_server().artifacts.open(sha256)
     except OSError as error:
         raise ProblemError(404, "there is no such artifact; `bootpilot artifact list` shows what there is") from error
+    return send(file, sha256, CACHE_CONTROL)
+
+
+def send(file: BinaryIO, tag: str, cache_control: str) -> Response:
+    """An open file, whole or in part, as the request asks; closed afterwards. `tag` is its ETag: other bytes, another tag."""
     try:
-        response = _answer(sha256, file, os.fstat(file.fileno()).st_size)
+        response = _answer(tag, file, os.fstat(file.fileno()).st_size)
     except Exception:
         file.close()
         raise
     response.mimetype = "application/octet-stream"
-    response.set_etag(sha256)
+    response.set_etag(tag)
     response.headers["Accept-Ranges"] = "bytes"
-    response.headers["Cache-Control"] = CACHE_CONTROL
+    response.headers["Cache-Control"] = cache_control
     return response
 
 
-def _answer(sha256: str, file: BinaryIO, size: int) -> Response:
-    if request.if_none_match.contains_weak(sha256):
+def _answer(tag: str, file: BinaryIO, size: int) -> Response:
+    if request.if_none_match.contains_weak(tag):
         file.close()
         return Response(status=304)
     if request.method == "HEAD":
@@ -81,7 +86,7 @@ def _answer(sha256: str, file: BinaryIO, size: int) -> Response:
         response = Response()
         response.content_length = size
         return response
-    return _stream(file, size, _wanted_range(sha256, size))
+    return _stream(file, size, _wanted_range(tag, size))
 
 
 def _stream(file: BinaryIO, size: int, part: tuple[int, int] | None) -> Response:
@@ -97,10 +102,10 @@ def _stream(file: BinaryIO, size: int, part: tuple[int, int] | None) -> Response
     return response
 
 
-def _wanted_range(sha256: str, size: int) -> tuple[int, int] | None:
+def _wanted_range(tag: str, size: int) -> tuple[int, int] | None:
     """[start, stop) of the range asked for, None for the whole file. Raises RequestedRangeNotSatisfiable (416)."""
     condition, is_weak = unquote_etag(request.headers.get("If-Range"))
-    if condition not in (None, sha256) or is_weak:
+    if condition not in (None, tag) or is_weak:
         return None
     wanted = parse_range_header(request.headers.get("Range"))
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:

@@ -9,12 +9,14 @@ from typing import TypeVar
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import Connection
 
+from bootpilot_agent.evidence import Grade
 from bootpilot_agent.fields import Json
 from bootpilot_server.deciding.boot_state import BootState, state_of
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
+from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import ProblemError
-from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records, revision_records
+from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records, node_search, revision_records
 from bootpilot_server.store.refusals import list_refusals
 from bootpilot_server.web.current import current_server
 
@@ -25,8 +27,12 @@ status = Blueprint("status", __name__)
 PAGE_NODES = 100
 LOG_TAIL_BYTES = 16 << 10
 MAX_SHOWN = 600
+MAX_CONFLICTS = 20
+# Far enough for anybody's patience, and no number that a database cannot take.
+MAX_PAGE = 10_000
+MAX_SOUGHT = 200
 # Nothing is loaded but our own style sheet, nothing runs, nobody frames it: what a board says cannot do anything here.
-POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 
 @status.get("/")
@@ -36,12 +42,31 @@ def index() -> Response:
         total = node_records.count_nodes(connection)
         pages = max(1, -(-total // PAGE_NODES))
         page = min(max(1, request.args.get("page", 1, type=int)), pages)
-        nodes = node_records.list_nodes(connection, limit=PAGE_NODES, offset=(page - 1) * PAGE_NODES)
-        boots = boot_records.find_boots(connection, [node.current_boot for node in nodes if node.current_boot])
+        found = node_search.find_page(connection, "", "", now, limit=PAGE_NODES, offset=(page - 1) * PAGE_NODES)
+        conflicts = node_search.find_page(connection, node_search.CONFLICT, "", now, limit=MAX_CONFLICTS) if page == 1 else []
+        counts = node_search.count_standings(connection)
         revision = revision_records.current_number(connection)
-    rows = [_row(node, boots.get(node.current_boot or ""), now) for node in nodes]
-    refusals = list_refusals(current_server().database)
-    return _page("index.html", rows=rows, total=total, page=page, pages=pages, revision=revision, refusals=refusals, now=now)
+    values: dict[str, object] = {"total": total, "page": page, "pages": pages, "revision": revision, "counts": counts}
+    values["rows"] = [_row(node, boot, now) for node, boot in found]
+    values["conflicts"] = [node for node, _ in conflicts]
+    values["refusals"] = list_refusals(current_server().database)
+    return _page("index.html", now=now, **values)
+
+
+@status.get("/find")
+def find() -> Response:
+    """Nodes by state and text. It does not reload by itself: somebody may be typing."""
+    now, text, state = time.time(), request.args.get("text", "")[:MAX_SOUGHT], request.args.get("state", "")
+    page = min(max(1, request.args.get("page", 1, type=int)), MAX_PAGE)
+    if state and state not in node_search.STATES:
+        raise ProblemError(400, f"there is no state {one_line(state[:40])!r}; there are: {', '.join(node_search.STATES)}")
+    is_asked = bool(text.strip() or state)
+    with current_server().database.reading() as connection:
+        offset = (page - 1) * PAGE_NODES
+        found = node_search.find_page(connection, state, text, now, limit=PAGE_NODES + 1, offset=offset) if is_asked else []
+    rows = [_row(node, boot, now) for node, boot in found[:PAGE_NODES]]
+    values: dict[str, object] = {"rows": rows, "more": len(found) > PAGE_NODES, "page": page, "text": text, "state": state}
+    return _page("find.html", now=now, states=node_search.STATES, is_asked=is_asked, **values)
 
 
 @status.get("/nodes/<node_id>")
@@ -51,18 +76,23 @@ def node(node_id: str) -> Response:
         record = node_records.find_node(connection, node_id)
         if record is None:
             raise ProblemError(404, "there is no such node")
-        evidence = evidence_records.list_evidence(connection, node_id)
+        details: dict[str, object] = {
+            "spans": evidence_records.list_spans(connection, node_id),
+            "former": evidence_records.list_former(connection, node_id),
+            "expected": evidence_records.list_expected(connection, node_id),
+        }
         boots = boot_records.list_boots(connection, node_id)
         history = node_records.list_history(connection, node_id)
         current = next((boot for boot in boots if boot.id == record.current_boot), None)
-        details = _details(connection, current) if current else {}
+        details |= _details(connection, current) if current else {}
         details["tries"] = loader_records.tries_of(connection, node_id)
     details["loaders"] = current.read_loader_builds() if current else ()
-    details["kexec"] = record.read_report().inventory.kexec
-    report = json.loads(record.report)
+    details["kexec"] = record.read_report().inventory.kexec if record.has_reported else None
+    details["grades"] = {grade.value: grade.name.lower() for grade in Grade}
+    report = json.loads(record.report) if record.has_reported else None
     states = [(boot, state_of(boot, now)) for boot in boots]
     row = _row(record, current, now)
-    return _page("node.html", row=row, node=record, evidence=evidence, states=states, history=history, report=report, **details)
+    return _page("node.html", row=row, node=record, states=states, history=history, report=report, **details)
 
 
 @status.get("/boots/<boot_id>")
@@ -92,6 +122,11 @@ def shown(value: object) -> str:
     """Text from a board on one line: control and direction characters replaced, and cut. Escaping is the template's."""
     text = one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + " …"
+
+
+@status.app_template_filter("remedies")
+def _remedies(node: NodeRecord) -> list[tuple[str, str]]:
+    return remedies(node)
 
 
 @status.app_template_filter("ago")
@@ -146,7 +181,8 @@ def _shown_plan(boot: BootRecord) -> dict[str, Json]:
 def _row(node: NodeRecord, boot: BootRecord | None, now: float) -> Mapping[str, object]:
     state: BootState | None = state_of(boot, now) if boot else None
     failures = node.failures + (1 if state and state.is_failure else 0)
-    return {"node": node, "boot": boot, "state": state, "why": boot.read_why() if boot else [], "failures": failures}
+    why = boot.read_why() if boot else []
+    return {"node": node, "boot": boot, "state": state, "why": why, "failures": failures, "remedies": remedies(node)}
 
 
 def _page(template: str, **values: object) -> Response:
