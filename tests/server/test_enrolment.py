@@ -1,0 +1,402 @@
+"""Boards are let in by name, selector, rule, batch or list; nothing that writes a disk is offered before that."""
+
+import concurrent.futures
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade
+from bootpilot_agent.plan import Plan
+from bootpilot_agent.report import Board, Boot, Build
+from bootpilot_agent.report import make_report as agent_report
+from bootpilot_server import cli
+from bootpilot_server.asking.answer import Question, answer
+from bootpilot_server.deciding.approval import BY_NAME, BY_SELECTOR, RULE, writing_objection
+from bootpilot_server.deciding.decision import NodeFacts
+from bootpilot_server.deciding.end_date import end_of
+from bootpilot_server.deciding.identification import known_by
+from bootpilot_server.deciding.records import NodeRecord
+from bootpilot_server.store import node_records
+from tests.fakes.bench import Bench
+from tests.fakes.reports import again, body_of, make_report, piece, serial
+
+Output = pytest.CaptureFixture[str]
+KIND = EvidenceKind
+WAITS = 'priority = 1\nprofile = "ram-page"\n'
+FUTURE = 4_000_000_000.0
+
+
+def run(bench: Bench, *words: str) -> int:
+    return cli.main(["--home", str(bench.server.config.home), *words])
+
+
+def run_json(bench: Bench, capsys: Output, *words: str) -> Any:
+    capsys.readouterr()
+    run(bench, *words, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+def nodes(bench: Bench) -> list[NodeRecord]:
+    with bench.server.database.reading() as connection:
+        return node_records.list_nodes(connection, limit=1000)
+
+
+def history(bench: Bench, node_id: str) -> list[str]:
+    with bench.server.database.reading() as connection:
+        return [str(entry.text) for entry in node_records.list_history(connection, node_id)]
+
+
+def board(number: int, **changes: Any) -> Plan | Any:
+    return make_report(evidence=serial(f"10000000abcd{number:04x}"), **changes)
+
+
+def at(bench: Bench, report: Any, now: float, address: str = "10.0.0.7") -> Plan:
+    return Plan.from_json(answer(bench.server, Question(body_of(report), "", address, now)), report.arch)
+
+
+def why(plan: Plan) -> str:
+    return plan.wait.text if plan.wait else ""
+
+
+def with_config(bench: Bench, **changes: Any) -> None:
+    bench.server = replace(bench.server, config=replace(bench.server.config, **changes))
+    bench.client.application.extensions["bootpilot"] = bench.server
+
+
+def line_of(told: str) -> str:
+    """BATCH:secret of what `batch create` printed."""
+    return told.split('"')[1]
+
+
+# ---- approve
+
+
+def test_approve_takes_nodes_or_a_selector_and_says_who_did_it(bench: Bench, capsys: Output) -> None:
+    bench.apply(rules__lab=WAITS)
+    ids = [bench.plan(board(number)).node_id for number in range(3)]
+    assert run(bench, "approve", ids[0], "--as", "irina") == 0
+    assert run_json(bench, capsys, "approve", "--where", "arch = arm64") == {"approved": sorted(ids[1:])}
+    assert "approved by name (irina)" in history(bench, ids[0])[0]
+    assert [bench.plan(board(number)).boot is not None for number in range(3)] == [True, True, True]
+    assert run(bench, "approve") == 2
+    assert run(bench, "approve", ids[0], "--where", "arch = arm64") == 2
+    assert run(bench, "node", "revoke", ids[0]) == 0
+    assert "not approved" in why(bench.plan(board(0)))
+
+
+def test_more_than_twenty_nodes_are_asked_about_first(bench: Bench, capsys: Output) -> None:
+    for number in range(21):
+        bench.plan(board(number))
+    assert run(bench, "approve", "--where", "arch = arm64") == 1
+    assert "--yes says that it is meant" in capsys.readouterr().err
+    assert [node for node in nodes(bench) if node.approved_at] == []
+    assert run(bench, "approve", "--where", "arch = arm64", "--yes") == 0
+    assert "and 1 more" in capsys.readouterr().out
+
+
+def test_of_two_operators_who_want_one_name_one_gets_it(bench: Bench) -> None:
+    ids = [bench.plan(board(number)).node_id for number in range(8)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        codes = sorted(pool.map(lambda node_id: run(bench, "node", "rename", node_id, "rack7-03"), ids))
+    assert codes == [0] + [1] * 7
+    assert sum(node.name == "rack7-03" for node in nodes(bench)) == 1
+
+
+def test_two_operators_who_merge_the_same_records_do_it_once(bench: Bench) -> None:
+    bench.apply(rules__lab=WAITS)
+    one, other = [bench.plan(board(number)).node_id for number in range(2)]
+    words = [("node", "merge", one, other, "--yes"), ("node", "merge", other, one, "--yes")]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(lambda these: run(bench, *these), words))
+    assert 0 in codes
+    assert len(nodes(bench)) == 1
+
+
+# ---- what may write a disk
+
+
+@pytest.mark.parametrize(
+    ("evidence", "way", "may"),
+    [
+        (serial("10000000abcd0001"), "name", True),
+        (serial("10000000abcd0001"), "where", True),
+        (serial("10000000abcd0001"), "rule", True),
+        ((piece(KIND.MAC, "00:48:54:20:33:01"),), "name", True),
+        ((piece(KIND.MAC, "00:48:54:20:33:01"),), "where", False),
+        ((piece(KIND.MAC, "00:48:54:20:33:01"),), "rule", False),
+        ((piece(KIND.CARD_CID, "03534453443332478012345678015a00"),), "where", False),
+        ((piece(KIND.CARD_CID, "03534453443332478012345678015a00"),), "name", True),
+        (serial("10000000abcd0001"), "plain rule", False),
+    ],
+)
+def test_who_may_be_given_a_plan_that_writes_a_disk(evidence: tuple[Evidence, ...], way: str, may: bool) -> None:
+    report = make_report(evidence=evidence)
+    approval = {"name": BY_NAME, "where": BY_SELECTOR, "rule": RULE + "lab", "plain rule": ""}[way]
+    facts = NodeFacts("n", report, approved=way != "plain rule", known_by=known_by(evidence), approval=approval)
+    assert (writing_objection(facts) == "") is may
+
+
+def test_approval_of_a_board_with_a_serial_number_does_not_cover_whoever_shows_its_address_alone() -> None:
+    weak = NodeFacts("n", make_report(), approved=True, known_by=Grade.MEDIUM, approval=BY_NAME, approved_grade=Grade.STRONG)
+    assert "was approved by strong evidence" in writing_objection(weak)
+
+
+# ---- rules with a limit
+
+
+def test_a_rule_lets_in_as_many_as_it_says_however_many_ask_at_once(bench: Bench) -> None:
+    bench.apply(rules__lab=WAITS + "admit = true\nmax_count = 5\n")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        plans = list(pool.map(lambda number: at(bench, board(number), 1000.0 + number), range(40)))
+    assert sum(plan.boot is not None for plan in plans) == 5
+    assert {why(plan) for plan in plans if plan.wait} == {
+        "this board is not approved, and rule lab has admitted 5 boards, as many as its max_count (`bootpilot approve` does)"
+    }
+    let_in = [node for node in nodes(bench) if node.approved_at]
+    assert {(node.approval, len(let_in)) for node in let_in} == {("rule:lab", 5)}
+    bench.apply(rules__lab=WAITS)
+    assert sum(at(bench, board(number), 2000.0).boot is not None for number in range(40)) == 5
+
+
+def test_a_rule_lets_in_nobody_after_its_end_date_and_keeps_those_that_it_let_in(bench: Bench) -> None:
+    bench.apply(rules__lab=WAITS + "admit = true\nuntil = 2027-03-31\n")
+    end = end_of("2027-03-31")
+    assert at(bench, board(1), end - 1).boot is not None
+    assert "end date" in why(at(bench, board(2), end))
+    assert at(bench, board(1), end + 100).boot is not None
+
+
+def test_limits_of_a_rule_that_admits_nobody_are_a_fault(bench: Bench) -> None:
+    applied = bench.apply(rules__lab=WAITS + 'max_count = 5\nuntil = "soon"\n')
+    told = "\n".join(map(str, applied.findings))
+    assert "max_count: limits whom `admit = true` lets in" in told
+    assert "until: expected a date such as 2027-03-31" in told
+
+
+# ---- batches
+
+
+def test_a_batchs_secret_lets_its_boards_in_until_it_is_full(bench: Bench, capsys: Output) -> None:
+    bench.apply(rules__lab=WAITS)
+    line = run_json(bench, capsys, "batch", "create", "spring", "--max", "2", "--until", "2099-01-01", "--profile", "ram-page")
+    secret = line_of(line["line"])
+    plans = [bench.plan(board(number, enrol=secret)) for number in range(3)]
+    assert [plan.boot is not None for plan in plans] == [True, True, False]
+    assert "batch spring is full: 2 boards" in history(bench, plans[2].node_id)[1]
+    listed = run_json(bench, capsys, "batch", "list")[0]
+    assert (listed["admitted"], listed["state"], listed["wrong_secrets"]) == (2, "full", 0)
+    assert run(bench, "approve", "--batch", "spring") == 0
+    assert bench.plan(board(2)).boot is not None
+    assert {node.profile_override for node in nodes(bench)} == {"ram-page", ""}
+
+
+def test_a_secret_is_neither_stored_nor_shown_again(bench: Bench, capsys: Output) -> None:
+    bench.apply(rules__lab=WAITS)
+    secret = line_of(run_json(bench, capsys, "batch", "create", "spring", "--max", "9", "--until", "2099-01-01")["line"])
+    plan = bench.plan(board(1, enrol=secret))
+    bench.plan(board(2, enrol="spring:" + "x" * 30))
+    assert bench.client.post("/v1/boot", data=body_of(board(3, enrol=secret + "+"))).status_code == 400
+    told = bench.client.get("/").text + bench.client.get(f"/nodes/{plan.node_id}").text
+    run(bench, "batch", "list")
+    run(bench, "node", "show", plan.node_id, "--json")
+    told += capsys.readouterr().out
+    bench.server.database.close()
+    stored = b"".join(path.read_bytes() for path in bench.server.config.home.glob("state.sqlite*"))
+    plain = secret.partition(":")[2]
+    assert b"spring" in stored
+    assert plain.encode() not in stored
+    assert b"x" * 30 not in stored
+    assert plain not in told
+    assert plain not in repr(board(1, enrol=secret))
+    assert run(bench, "batch", "create", "spring", "--max", "9", "--until", "2099-01-01") == 1
+
+
+def test_a_wrong_secret_is_written_down_once_a_boot_and_guessing_is_not_looked_at(bench: Bench, capsys: Output) -> None:
+    bench.apply(rules__lab=WAITS)
+    secret = line_of(run_json(bench, capsys, "batch", "create", "spring", "--max", "9", "--until", "2099-01-01")["line"])
+    report = board(1, enrol="spring:" + "w" * 30)
+    plan = bench.plan(report)
+    bench.plan(again(report), plan.token)
+    refused = [text for text in history(bench, plan.node_id) if "enrolment refused" in text]
+    assert refused == ["enrolment refused: the card's secret is not that of a batch spring"]
+    assert bench.plan(board(2, enrol=secret)).boot is not None
+    for number in range(10, 22):
+        at(bench, board(number, enrol=f"spring:{number:030}"), 1000.0, "10.0.0.66")
+    late = at(bench, board(3, enrol=secret), 1001.0, "10.0.0.66")
+    assert late.wait is not None
+    assert "not looked at" in history(bench, late.node_id)[1]
+    assert at(bench, board(4, enrol=secret), 1001.0, "10.0.0.67").boot is not None
+    assert at(bench, board(3, enrol=secret), 1002.0 + 600, "10.0.0.66").boot is not None
+
+
+def test_a_batch_that_is_over_or_closed_lets_nobody_in(bench: Bench, capsys: Output) -> None:
+    bench.apply(rules__lab=WAITS)
+    secret = line_of(run_json(bench, capsys, "batch", "create", "spring", "--max", "9", "--until", "2099-01-01")["line"])
+    assert at(bench, board(1, enrol=secret), FUTURE + 1e9).wait is not None
+    assert run(bench, "batch", "close", "spring") == 0
+    assert bench.plan(board(2, enrol=secret)).wait is not None
+    for wrong in (
+        ["--max", "0", "--until", "2099-01-01"],
+        ["--max", "1", "--until", "2001-01-01"],
+        ["--max", "1", "--until", "x"],
+    ):
+        assert run(bench, "batch", "create", "other", *wrong) == 2
+    assert run(bench, "batch", "create", "other", "--max", "1", "--until", "2099-01-01", "--profile", "none") == 1
+
+
+def test_the_agent_sends_the_secret_of_its_card() -> None:
+    report = make_report()
+    build = Build("arm64", "0.1.0", "0123456789abcdef", 0)
+    agent = Board(build, report.evidence, report.inventory, simulated=False, enrol="spring:" + "s" * 30)
+    assert agent_report(agent, report.lease, Boot(report.boot_id)).enrol == "spring:" + "s" * 30
+    assert "s" * 30 not in repr(agent)
+
+
+# ---- lists
+
+
+def write(tmp_path: Path, content: str | bytes) -> str:
+    path = tmp_path / "nodes.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+LIST = """\
+serial;mac;card;name;rack;slot;labels;static_address;profile
+10000000ABCD0001;;;rack7-03;r7;3;site=north kind=compute;10.7.0.3/24;ram-page
+;00-48-54-20-33-02;;rack7-04;r7;4;;;
+;;03534453443332478012345678015a00;rack7-05;r7;5;;;
+"""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LIST.encode(),
+        b"\xef\xbb\xbf" + LIST.replace("\n", "\r\n").encode(),
+        LIST.replace(";", ",").encode(),
+        LIST.replace(";", "\t").encode("utf-16"),
+    ],
+)
+def test_a_list_announces_boards_that_are_served_as_they_come(
+    bench: Bench, tmp_path: Path, content: bytes, capsys: Output
+) -> None:
+    bench.apply(rules__lab=WAITS)
+    path = write(tmp_path, content)
+    assert run(bench, "node", "import", path, "--dry-run") == 0
+    assert "3 boards announced" in capsys.readouterr().out
+    assert nodes(bench) == []
+    assert run(bench, "node", "import", path) == 0
+    ids = {node.name: node.id for node in nodes(bench)}
+    shown = {
+        "rack7-03": (*serial("10000000abcd0001"), piece(KIND.MAC, "00:48:54:20:33:77")),
+        "rack7-04": (*serial("10000000abcd0002"), piece(KIND.MAC, "00:48:54:20:33:02")),
+        "rack7-05": (piece(KIND.CARD_CID, "03534453443332478012345678015a00"),),
+    }
+    for path_ in ("/", *(f"/nodes/{node_id}" for node_id in ids.values())):
+        assert "announced" in bench.client.get(path_).text
+    assert run(bench, "node", "show", "rack7-03") == 0
+    assert run(bench, "node", "list") == 0
+    for name, evidence in shown.items():
+        plan = bench.plan(make_report(evidence=evidence))
+        assert (plan.node_id, plan.boot is not None) == (ids[name], True)
+    assert len(nodes(bench)) == 3
+    record = next(node for node in nodes(bench) if node.name == "rack7-03")
+    assert record.read_labels() == {"site": "north", "kind": "compute", "rack": "r7", "slot": "3"}
+    assert (record.static_address, record.profile_override) == ("10.7.0.3/24", "ram-page")
+    capsys.readouterr()
+    assert run(bench, "node", "import", write(tmp_path, content)) == 0
+    assert "0 boards announced, 0 known ones changed, 3 as the list says" in capsys.readouterr().out
+
+
+def test_an_announced_serial_number_denies_a_board_with_another_one(bench: Bench, tmp_path: Path) -> None:
+    bench.apply(rules__lab=WAITS)
+    assert run(bench, "node", "import", write(tmp_path, "serial,mac\n10000000abcd0001,00:48:54:20:33:02\n")) == 0
+    announced = nodes(bench)[0].id
+    other = bench.plan(make_report(evidence=(*serial("10000000abcd0009"), piece(KIND.MAC, "00:48:54:20:33:02"))))
+    assert other.node_id != announced
+    assert bench.plan(make_report(evidence=(piece(KIND.DMI_PRODUCT_SERIAL, "10000000ABCD0001"),))).node_id == announced
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("serial,mac\ns1aa,\ns2bb,\ns1aa,\n", ["4: serial s1aa stands on line 2 too"]),
+        ("mac\n00:48:54:20:33:01\n00-48-54-20-33-01\n", ["3: mac 00:48:54:20:33:01 stands on line 2 too"]),
+        ("serial,name\ns1aa,n1x\ns2bb,N1X\n", ["3: name n1x stands on line 2 too"]),
+        ("serial,static_address\ns1aa,10.0.0.5/24\ns2bb,10.0.0.5/16\n", ["3: static_address 10.0.0.5 stands on line 2 too"]),
+        ("serial,rack,slot\ns1aa,r7,1\ns2bb,r7,1\n", ["3: place rack r7, slot 1 stands on line 2 too"]),
+        ("serial,static_address\ns1aa,10.0.0.999/24\ns2bb,10.0.0.5\n", ["2: static_address '10.0.0.999/24'", "3: static_address"]),
+        ("serial,static_address\ns1aa,10.0.0.0/24\n", ["own or its broadcast address"]),
+        ("serial,colour\ns1aa,red\n", ["1: unknown column 'colour'"]),
+        ("name\nn1x\n", ["1: the first line names no column serial, mac or card"]),
+        ("serial,name\n,n1x\n", ["2: neither serial, mac nor card"]),
+        ("serial,mac\nTo be filled by O.E.M.,\n,00:00:00:00:00:00\n,01:00:5e:00:00:01\n,x\n",
+         ["2: serial", "3: mac", "4: mac", "5: mac"]),
+        ("card\n1234\n", ["2: card '1234': a card's CID has 32 hex digits"]),
+        ("serial,name\ns1aa,<script>\n", ["2: name '<script>'"]),
+        ("serial,labels\ns1aa,Rack=7\n", ["2: labels:"]),
+        ("serial,profile\ns1aa,nothing\n", ["2: there is no profile 'nothing'"]),
+        ("serial,name\ns1aa,n1x,extra\n", ["2: 3 cells, and 2 columns are named"]),
+        (b"serial\ns1\xff\n", ["2: this is not UTF-8"]),
+        ('serial\n"s1aa\n', ["this is no CSV"]),
+        ("", ["1: no board stands here"]),
+    ],
+)  # fmt: skip
+def test_a_list_with_anything_wrong_is_refused_by_line_and_whole(
+    bench: Bench, tmp_path: Path, content: str | bytes, words: list[str], capsys: Output
+) -> None:
+    bench.apply()
+    assert run(bench, "node", "import", write(tmp_path, content)) == 1
+    told = capsys.readouterr().out
+    assert [word for word in words if word not in told] == []
+    assert "nothing was imported" in told
+    assert nodes(bench) == []
+
+
+def test_a_list_does_not_take_names_or_addresses_of_others_and_completes_known_boards(
+    bench: Bench, tmp_path: Path, capsys: Output
+) -> None:
+    bench.apply(rules__lab=WAITS)
+    known = bench.plan(board(1)).node_id
+    assert run(bench, "node", "rename", known, "rack7-03") == 0
+    assert run(bench, "node", "import", write(tmp_path, "serial,name\n10000000abcd0002,rack7-03\n")) == 1
+    assert f"line 2: node {known} is named rack7-03 already".partition(": ")[2] in capsys.readouterr().out
+    both = "serial,name\n10000000abcd0001,rack7-04\n10000000abcd0002,rack7-03\n"
+    assert run(bench, "node", "import", write(tmp_path, both)) == 0
+    assert {node.name for node in nodes(bench)} == {"rack7-03", "rack7-04"}
+    assert bench.plan(board(1)).boot is not None
+
+
+# ---- floods
+
+
+def test_a_flood_of_made_up_boards_shuts_out_nobody_who_is_known_announced_or_enrolled(
+    bench: Bench, tmp_path: Path, capsys: Output
+) -> None:
+    bench.apply(rules__lab=WAITS)
+    with_config(bench, max_waiting_nodes=20)
+    secret = line_of(run_json(bench, capsys, "batch", "create", "spring", "--max", "9", "--until", "2099-01-01")["line"])
+    known, waiting = bench.plan(board(1)).node_id, bench.plan(board(2)).node_id
+    assert run(bench, "approve", known) == 0
+    assert run(bench, "node", "import", write(tmp_path, "serial\n10000000abcd0003\n")) == 0
+    codes = [bench.ask(board(number)).status_code for number in range(100, 200)]
+    assert (codes.count(200), codes.count(429)) == (19, 81)
+    assert len(nodes(bench)) == 22
+    assert (bench.plan(board(1)).node_id, bench.plan(board(2)).node_id) == (known, waiting)
+    assert bench.plan(board(3)).boot is not None
+    assert bench.plan(board(4, enrol=secret)).boot is not None
+
+
+def test_boards_that_were_made_up_make_room_after_two_hours_of_silence(bench: Bench) -> None:
+    bench.apply(rules__lab=WAITS)
+    with_config(bench, max_waiting_nodes=5)
+    for number in range(5):
+        at(bench, board(number), 1000.0)
+    with bench.server.database.writing() as connection:
+        node_records.change_node(connection, nodes(bench)[0].id, name="kept-one")
+    assert bench.client.post("/v1/boot", data=body_of(board(9))).status_code == 200
+    assert sorted(node.name for node in nodes(bench)) == ["", "kept-one"]
