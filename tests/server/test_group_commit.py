@@ -153,6 +153,31 @@ def test_a_writer_that_waits_too_long_is_told_and_the_others_go_on(tmp_path: Pat
     database.close()
 
 
+def test_a_process_that_writes_without_a_break_shuts_no_other_out(tmp_path: Path) -> None:
+    open_database(tmp_path / "state.sqlite", create=True).close()
+    # Two of these are to each other what two processes are.
+    busy, other = Database(tmp_path / "state.sqlite"), Database(tmp_path / "state.sqlite", busy_timeout_s=2.0)
+    is_over = threading.Event()
+
+    def write_on(name: str) -> int:
+        count = 0
+        while not is_over.is_set():
+            write(busy, f"{name}-{count}")
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(write_on, str(number)) for number in range(8)]
+        try:
+            for number in range(50):
+                write(other, f"other-{number}")
+        finally:
+            is_over.set()
+    assert len(kept(other)) == 50 + sum(future.result() for future in futures)
+    busy.close()
+    other.close()
+
+
 def test_the_count_is_right_after_any_mixture_of_writers(database: Database) -> None:
     def count_up(number: int) -> None:
         with database.writing() as connection:

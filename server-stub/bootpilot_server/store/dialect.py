@@ -4,6 +4,7 @@ Also here: how a connection of each kind is made, what a copy of a running datab
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,8 @@ INSERTS: Mapping[str, Callable[[Table], sqlite.Insert]] = {"sqlite": sqlite.inse
 USER_VERSION = 3
 # How the file begins (fileformat2.html, 1.3.1).
 MAGIC = b"SQLite format 3\0"
+# How often a writer looks whether another process has let go of the lock.
+LOOK_S = 0.001
 # What comes from the driver itself, without SQLAlchemy around it: from copies, and while a connection is being made.
 DRIVER_ERRORS = (sqlite3.Error,)
 
@@ -64,9 +67,33 @@ def make_engine(path: Path, *, begin: str, query_only: bool, timeout_s: float, p
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {begin}")
+        if query_only:
+            # It takes no lock, and waits for none.
+            connection.exec_driver_sql(f"BEGIN {begin}")
+        else:
+            _begin_within(connection.connection.dbapi_connection, begin, timeout_s)
 
     return engine
+
+
+def _begin_within(driver: Any, begin: str, timeout_s: float) -> None:
+    """SQLite's own wait for a lock sleeps up to 100 ms at a time (sqliteDefaultBusyCallback in main.c), so that a process that
+    writes without a break would shut the others out: this one looks every millisecond, and GroupCommit leaves a gap.
+    """
+    end = time.monotonic() + timeout_s
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                driver.execute(f"BEGIN {begin}")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(LOOK_S)
+            else:
+                return
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {int(timeout_s * 1000)}")
 
 
 def has_transaction(connection: Connection) -> bool:

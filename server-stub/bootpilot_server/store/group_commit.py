@@ -21,6 +21,8 @@ from bootpilot_server.store.dialect import has_transaction
 # The first of a group waits for the last: so many, and no newcomer after so long.
 MAX_MEMBERS = 64
 MAX_S = 0.1
+# Between two groups the lock is free, so that other processes get their turn: they look for it every millisecond.
+GAP_S = 0.002
 
 
 @dataclass
@@ -97,6 +99,8 @@ class GroupCommit:
         finally:
             self._group = None
             group.ended.set()
+            if self._turn.is_awaited():
+                time.sleep(GAP_S)
             self._turn.pass_on()
 
     def _end(self, group: _Group) -> None:
@@ -138,6 +142,10 @@ class _Turn:
                 return True
             self._waiting.remove(mine)
             return False
+
+    def is_awaited(self) -> bool:
+        with self._lock:
+            return bool(self._waiting)
 
     def pass_to_next(self) -> bool:
         """False, and nothing has changed, if nobody waits."""
