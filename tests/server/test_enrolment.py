@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade
-from bootpilot_agent.plan import Plan
+from bootpilot_agent.plan import Plan, Report
 from bootpilot_agent.report import Board, Boot, Build
 from bootpilot_agent.report import make_report as agent_report
 from bootpilot_server import cli
@@ -22,6 +22,7 @@ from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.store import node_records
 from tests.fakes.bench import Bench
 from tests.fakes.reports import again, body_of, make_report, piece, serial
+from tests.fakes.site import profile
 
 Output = pytest.CaptureFixture[str]
 KIND = EvidenceKind
@@ -49,11 +50,11 @@ def history(bench: Bench, node_id: str) -> list[str]:
         return [str(entry.text) for entry in node_records.list_history(connection, node_id)]
 
 
-def board(number: int, **changes: Any) -> Plan | Any:
+def board(number: int, **changes: Any) -> Report:
     return make_report(evidence=serial(f"10000000abcd{number:04x}"), **changes)
 
 
-def at(bench: Bench, report: Any, now: float, address: str = "10.0.0.7") -> Plan:
+def at(bench: Bench, report: Report, now: float, address: str = "10.0.0.7") -> Plan:
     return Plan.from_json(answer(bench.server, Question(body_of(report), "", address, now)), report.arch)
 
 
@@ -142,6 +143,58 @@ def test_who_may_be_given_a_plan_that_writes_a_disk(evidence: tuple[Evidence, ..
 def test_approval_of_a_board_with_a_serial_number_does_not_cover_whoever_shows_its_address_alone() -> None:
     weak = NodeFacts("n", make_report(), approved=True, known_by=Grade.MEDIUM, approval=BY_NAME, approved_grade=Grade.STRONG)
     assert "was approved by strong evidence" in writing_objection(weak)
+
+
+INSTALLER = """\
+expects = "installed"
+writes_disk = true
+
+[local]
+otherwise = "wait"
+"""
+CAN_INSTALL = ("boot", "wait", "reboot", "poweroff", "dtb:running", "local", "mark", "files")
+ADMITS = 'priority = 10\nprofile = "lamp"\ninstall = "one"\nadmit = true\n'
+
+
+def apply_installer(bench: Bench, limit: str = "", admits: str = ADMITS) -> None:
+    plain = profile().replace('expects = "payload-up"\n', "").replace('command_line = "console=ttyAMA0 panic=10"\n', "")
+    applied = bench.apply(profiles__lamp=INSTALLER + plain, rules__lab=admits + limit)
+    assert applied.is_usable, applied.findings
+
+
+@pytest.mark.parametrize("evidence", [serial("10000000abcd0001"), (piece(KIND.MAC, "00:48:54:20:33:01"),)])
+def test_no_board_is_offered_a_disk_writer_before_it_is_approved(bench: Bench, evidence: tuple[Evidence, ...]) -> None:
+    apply_installer(bench)
+    waiting = bench.plan(make_report(evidence=evidence, features=CAN_INSTALL))
+    assert (waiting.writes_disk, waiting.wait is not None) == (False, True)
+    assert "not approved by name" in why(waiting)
+    assert run(bench, "approve", waiting.node_id) == 0
+    assert bench.plan(make_report(evidence=evidence, features=CAN_INSTALL)).writes_disk
+
+
+def test_a_counted_rule_and_a_batch_let_boards_with_serial_numbers_install_and_others_not(bench: Bench, capsys: Output) -> None:
+    apply_installer(bench, "max_count = 10\n")
+    by_mac = (piece(KIND.MAC, "00:48:54:20:33:01"),)
+    assert bench.plan(make_report(evidence=serial("10000000abcd0001"), features=CAN_INSTALL)).writes_disk
+    assert not bench.plan(make_report(evidence=by_mac, features=CAN_INSTALL)).writes_disk
+    apply_installer(bench, admits=ADMITS.replace("admit = true\n", ""))
+    secret = line_of(run_json(bench, capsys, "batch", "create", "spring", "--max", "9", "--until", "2099-01-01")["line"])
+    assert bench.plan(make_report(evidence=serial("10000000abcd0002"), features=CAN_INSTALL, enrol=secret)).writes_disk
+    weak = bench.plan(make_report(evidence=by_mac, features=CAN_INSTALL, enrol=secret))
+    assert not weak.writes_disk
+    assert "known only by medium evidence, and was not approved by name" in why(weak)
+    assert run(bench, "approve", weak.node_id) == 0
+    assert bench.plan(make_report(evidence=by_mac, features=CAN_INSTALL)).writes_disk
+
+
+def test_a_board_that_lost_its_serial_number_writes_nothing_until_it_is_approved_again(bench: Bench) -> None:
+    apply_installer(bench, admits=ADMITS.replace("admit = true\n", ""))
+    mac = piece(KIND.MAC, "00:48:54:20:33:01")
+    node = bench.plan(make_report(evidence=(*serial(), mac), features=CAN_INSTALL)).node_id
+    assert run(bench, "approve", node) == 0
+    plan = bench.plan(make_report(evidence=(mac,), features=CAN_INSTALL))
+    assert (plan.node_id, plan.writes_disk) == (node, False)
+    assert bench.plan(make_report(evidence=(*serial(), mac), features=CAN_INSTALL)).writes_disk
 
 
 # ---- rules with a limit
@@ -329,13 +382,15 @@ def test_an_announced_serial_number_denies_a_board_with_another_one(bench: Bench
         ("serial,name\ns1aa,n1x\ns2bb,N1X\n", ["3: name n1x stands on line 2 too"]),
         ("serial,static_address\ns1aa,10.0.0.5/24\ns2bb,10.0.0.5/16\n", ["3: static_address 10.0.0.5 stands on line 2 too"]),
         ("serial,rack,slot\ns1aa,r7,1\ns2bb,r7,1\n", ["3: place rack r7, slot 1 stands on line 2 too"]),
-        ("serial,static_address\ns1aa,10.0.0.999/24\ns2bb,10.0.0.5\n", ["2: static_address '10.0.0.999/24'", "3: static_address"]),
+        ("serial,static_address\ns1aa,10.0.0.999/24\ns2bb,10.0.0.5\n", ["2: static_address '10.0.0.999", "3: static_address"]),
         ("serial,static_address\ns1aa,10.0.0.0/24\n", ["own or its broadcast address"]),
         ("serial,colour\ns1aa,red\n", ["1: unknown column 'colour'"]),
         ("name\nn1x\n", ["1: the first line names no column serial, mac or card"]),
         ("serial,name\n,n1x\n", ["2: neither serial, mac nor card"]),
-        ("serial,mac\nTo be filled by O.E.M.,\n,00:00:00:00:00:00\n,01:00:5e:00:00:01\n,x\n",
-         ["2: serial", "3: mac", "4: mac", "5: mac"]),
+        (
+            "serial,mac\nTo be filled by O.E.M.,\n,00:00:00:00:00:00\n,01:00:5e:00:00:01\n,x\n",
+            ["2: serial", "3: mac", "4: mac", "5: mac"],
+        ),
         ("card\n1234\n", ["2: card '1234': a card's CID has 32 hex digits"]),
         ("serial,name\ns1aa,<script>\n", ["2: name '<script>'"]),
         ("serial,labels\ns1aa,Rack=7\n", ["2: labels:"]),

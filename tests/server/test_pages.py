@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_agent.settings import SETTINGS
+from bootpilot_server.store import node_records, node_search
 from bootpilot_server.web.status import ago, shown, size
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, piece
@@ -55,7 +56,8 @@ def pages(bench: Bench, text: str) -> list[str]:
 def check_harmless(page: str) -> None:
     tags = re.findall(r"<\s*/?\s*([a-zA-Z][^\s>/]*)", page)
     assert [tag for tag in tags if not re.fullmatch(ALLOWED_TAGS, tag)] == []
-    assert not re.search(r"<[^>]*\son[a-z]+\s*=", page)
+    # What stands in quotes is a value: the page's own quotes are the only ones that are not escaped.
+    assert not re.search(r"<[^>]*\son[a-z]+\s*=", re.sub(r'"[^"]*"', '""', page))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page.replace("\r\n", "\n"))
     assert "4949" not in page
 
@@ -212,3 +214,77 @@ def test_an_empty_list_tells_the_setting_that_cards_really_have(bench: Bench) ->
 def test_an_address_with_nothing_behind_it_tells_where_to_begin(bench: Bench) -> None:
     problem = bench.client.get("/nowhere").get_json()
     assert (problem["status"], "people start at /" in problem["detail"]) == (404, True)
+
+
+def test_contradictions_stand_on_the_first_page_with_the_commands_that_resolve_them(bench: Bench) -> None:
+    bench.apply()
+    kinds = (EvidenceKind.DT_SERIAL, EvidenceKind.SOC_SERIAL)
+    ids = [bench.plan(make_report(evidence=tuple(piece(kind, f"{kind}-{board}") for kind in kinds))).node_id for board in "ab"]
+    crossed = bench.plan(make_report(evidence=(piece(kinds[0], f"{kinds[0]}-a"), piece(kinds[1], f"{kinds[1]}-b"))))
+    for path in ("/", f"/nodes/{crossed.node_id}", "/find?state=conflict"):
+        page = bench.client.get(path).text
+        check_harmless(page)
+        if path != "/find?state=conflict":
+            for node_id in ids:
+                assert f"bootpilot node merge {node_id} {crossed.node_id}" in page
+                assert f"bootpilot node replace {node_id} --with {crossed.node_id}" in page
+    assert "1</strong> contradiction<" in bench.client.get("/").text
+
+
+def test_nodes_are_found_by_state_and_text(bench: Bench) -> None:
+    bench.apply()
+    ids = {}
+    for name, number in (("rack7-01", 1), ("rack7-02", 2), ("rack8-01", 3)):
+        plan = bench.plan(make_report(evidence=(piece(EvidenceKind.DT_SERIAL, f"1000abcd0{number}"),)))
+        ids[name] = plan.node_id
+        with bench.server.database.writing() as connection:
+            node_records.change_node(connection, plan.node_id, name=name, labels=json.dumps({"site": "north_1"}))
+    bench.send_event(plan, "failed", message="no link", stage="network")
+    waiting = bench.plan(make_report(arch="armhf", evidence=(piece(EvidenceKind.MAC, "00:48:54:20:33:07"),))).node_id
+
+    def found(**asked: str) -> set[str]:
+        page = bench.client.get("/find", query_string=asked).text
+        check_harmless(page)
+        return {node_id for node_id in (*ids.values(), waiting) if f"/nodes/{node_id}" in page}
+
+    assert found(text="RACK7") == {ids["rack7-01"], ids["rack7-02"]}
+    assert found(text="north_1") == set(ids.values())
+    assert found(text="north%1") == set()
+    assert found(text="00:48:54:20:33:07") == {waiting}
+    assert found(state="failed") == {ids["rack8-01"]}
+    assert found(state="waiting") == {waiting}
+    assert found(state="planned", text="rack") == {ids["rack7-01"], ids["rack7-02"]}
+    assert found(state="not approved") == {*ids.values(), waiting}
+    assert found(state="announced") == found() == set()
+    page = bench.client.get("/find?state=waiting").text
+    assert f"bootpilot approve {waiting}" in page
+    assert "known by medium evidence" in page
+    assert "http-equiv" not in page
+
+
+def test_every_state_can_be_asked_for_and_no_other(bench: Bench) -> None:
+    bench.plan()
+    for state in node_search.STATES:
+        assert bench.client.get("/find", query_string={"state": state, "text": "x", "page": "3"}).status_code == 200
+    assert bench.client.get("/find?state=<script>").status_code == 400
+    assert bench.client.get("/find?text=a&page=99999999999999999999").status_code == 200
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_sought_and_what_operators_wrote_is_shown_and_does_nothing(bench: Bench, text: str) -> None:
+    bench.apply()
+    plan = bench.plan(make_report(arch="armhf", evidence=(piece(EvidenceKind.MAC, "00:48:54:20:33:07"),)))
+    said = {"name": text, "labels": json.dumps({"k": text, text: "v"}), "hold": text or "x", "static_address": text}
+    with bench.server.database.writing() as connection:
+        node_records.change_node(connection, plan.node_id, profile_override="", approved_by=text, approval=text, **said)
+    for path in ("/", f"/nodes/{plan.node_id}", "/find?state=waiting"):
+        check_harmless(bench.client.get(path).text)
+    check_harmless(bench.client.get("/find", query_string={"text": text}).text)
+
+
+def test_evidence_is_told_with_since_when_and_until_when(bench: Bench) -> None:
+    bench.apply()
+    serial, mac = piece(EvidenceKind.DT_SERIAL, "1000abcd01"), piece(EvidenceKind.MAC, "00:48:54:20:33:07")
+    plan = bench.plan(make_report(evidence=(serial, mac)))
+    bench.plan(make_report(evidence=(serial,)))
+    assert "gone since" in bench.client.get(f"/nodes/{plan.node_id}").text

@@ -17,7 +17,7 @@ from bootpilot_server.deciding.approval import BY_LIST
 from bootpilot_server.deciding.node_list import ListedNode, ListFault
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.store import evidence_records, node_records
-from bootpilot_server.store.schema import evidence, expected_evidence, nodes
+from bootpilot_server.store.schema import evidence, expected_evidence, history, nodes
 
 Holders = dict[tuple[Announced, str], set[str]]
 
@@ -51,8 +51,10 @@ def announce(
     for row in rows:
         if node_id := taken[row.line]:
             _complete(connection, known[node_id], row, by, now, done)
-        else:
-            done.made.append(_make(connection, row, by, now))
+    fresh = [(_record(row, by, now), row) for row in rows if not taken[row.line]]
+    if fresh:
+        _add(connection, fresh, by, now)
+    done.made = [record.id for record, _ in fresh]
     return done
 
 
@@ -117,10 +119,10 @@ def _refuse_taken(rows: Sequence[ListedNode], taken: dict[int, str], known: dict
             done.faults.append(ListFault(row.line, f"node {addresses[address]} has the address {address} already"))
 
 
-def _make(connection: Connection, row: ListedNode, by: str, now: float) -> str:
+def _record(row: ListedNode, by: str, now: float) -> NodeRecord:
     grade = max(GRADES[KINDS[kind][0]] for kind, _ in row.keys)
     serial = next((value for kind, value in row.keys if kind is Announced.SERIAL), row.keys[0][1])
-    record = NodeRecord(
+    return NodeRecord(
         id=str(uuid.uuid4()),
         created_at=now,
         last_seen_at=0.0,
@@ -141,11 +143,20 @@ def _make(connection: Connection, row: ListedNode, by: str, now: float) -> str:
         approved_by=by,
         approved_grade=grade.value,
     )
-    connection.execute(nodes.insert().values(vars(record)))
-    evidence_records.expect(connection, record.id, row.keys)
-    said = ", ".join(f"{kind.value} {value}" for kind, value in row.keys)
-    node_records.add_history(connection, record.id, f"announced with {said}, and approved by that ({by})", now)
-    return record.id
+
+
+def _add(connection: Connection, fresh: Sequence[tuple[NodeRecord, ListedNode]], by: str, now: float) -> None:
+    """Table by table: boards that ask meanwhile wait for this transaction to end."""
+    connection.execute(nodes.insert(), [vars(record) for record, _ in fresh])
+    keys = [(record.id, kind, value) for record, row in fresh for kind, value in row.keys]
+    expected = [{"node_id": node_id, "kind": kind.value, "value": value} for node_id, kind, value in keys]
+    connection.execute(expected_evidence.insert(), expected)
+    entries = []
+    for record, row in fresh:
+        said = ", ".join(f"{kind.value} {value}" for kind, value in row.keys)
+        text = f"announced with {said}, and approved by that ({by})"
+        entries.append({"node_id": record.id, "boot_id": None, "at": now, "text": text[:2000]})
+    connection.execute(history.insert(), entries)
 
 
 def _complete(connection: Connection, node: NodeRecord, row: ListedNode, by: str, now: float, done: Announcement) -> None:

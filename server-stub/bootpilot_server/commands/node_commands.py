@@ -20,8 +20,10 @@ from bootpilot_server.server import opened_server, read_config
 from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records
 
 MAX_LISTED = 1_000_000
-SHOWN = ("node_id", "name", "model", "serial", "address", "state", "text", "profile", "approved", "known_by", "labels")
-SHOWN += ("failures", "boot_id")
+SHOWN = (
+    *("node_id", "name", "model", "serial", "address", "state", "text", "profile"),
+    *("approved", "known_by", "labels", "failures", "boot_id"),
+)
 
 
 def node_list(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from bootpilot_agent.evidence import EvidenceKind
+from bootpilot_agent.fields import Json
 from bootpilot_server.asking import resolution
 from bootpilot_server.asking.resolution import Resolution
 from bootpilot_server.commands.explain import find_by_text
@@ -58,20 +59,23 @@ def node_replace(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def _resolve(server: Server, deed: Deed, arguments: argparse.Namespace, terminal: Terminal) -> int:
     shown = rehearse(server.database, deed)
-    told = "\n".join(one_line(line) for line in shown.lines)
-    undo = f"to undo it: {one_line(shown.undo)}" if shown.undo else "this cannot be undone"
     if arguments.dry_run:
-        terminal.tell(
-            {"changed": False, "node_id": shown.node_id, "lines": [*shown.lines], "undo": shown.undo}, f"{told}\n{undo}"
-        )
+        _tell(terminal, shown, changed=False)
         return 0
-    if not arguments.yes and not terminal.confirm(f"{told}\n{undo}", "do this?"):
+    if not arguments.yes and not terminal.confirm(_text(shown), "do this?"):
         return 1
-    done = carry_out(server.database, deed, shown, lambda found: len(found.lines))
-    data = {"changed": True, "node_id": done.node_id, "lines": [*done.lines], "undo": done.undo}
-    undone = f"to undo it: {one_line(done.undo)}" if done.undo else "this cannot be undone"
-    terminal.tell(data, "\n".join([*(one_line(line) for line in done.lines), undone]))
+    _tell(terminal, carry_out(server.database, deed, shown, lambda found: len(found.lines)), changed=True)
     return 0
+
+
+def _text(found: Resolution) -> str:
+    undo = f"to undo it: {one_line(found.undo)}" if found.undo else "this cannot be undone"
+    return "\n".join([*(one_line(line) for line in found.lines), undo])
+
+
+def _tell(terminal: Terminal, found: Resolution, *, changed: bool) -> None:
+    data: dict[str, Json] = {"changed": changed, "node_id": found.node_id, "lines": [*found.lines], "undo": found.undo}
+    terminal.tell(data, _text(found))
 
 
 def _again(connection: Connection, node: NodeRecord) -> NodeRecord:

@@ -190,8 +190,14 @@ def _see(
     boot_id: str,
     now: float,
 ) -> None:
-    seen = {"grade": piece.grade.value, "source": piece.source, "last_seen_at": now, "last_boot": boot_id, "left_at": None}
-    begun = {"first_seen_at": now, "first_boot": boot_id}
+    seen: dict[str, object] = {
+        "grade": piece.grade.value,
+        "source": piece.source,
+        "last_seen_at": now,
+        "last_boot": boot_id,
+        "left_at": None,
+    }
+    begun: dict[str, object] = {"first_seen_at": now, "first_boot": boot_id}
     key = {"node_id": node_id, "kind": piece.kind.value, "value": piece.value}
     if row is None:
         connection.execute(evidence.insert().values({**key, **seen, **begun}))
