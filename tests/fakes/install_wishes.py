@@ -1,7 +1,7 @@
 """What people wished for in a world of boards, and what a server with a given database can know of it.
 
-`Wishes` is the truth: who wanted which install, when. `Known` is what the database of the moment holds of that; it is copied with
-a backup, put back with a restore, and empty after a loss. `check_answer` holds every plan against both.
+`Wishes` is the truth: who wanted which install, when. `Known` is what the database of the moment holds of that; it is copied
+with a backup, put back with a restore, and empty after a loss. `check_answer` holds every plan against both.
 """
 
 import copy

@@ -1,17 +1,18 @@
 """The life cycle of installs against a model of the world: boards, people, lost messages, power cuts, lost databases.
 
-Hypothesis looks for a story in which the real server, on a real database file, installs twice, unasked, or without end, or keeps
-an installed board from its system. What must hold for every answer is in tests/fakes/install_wishes.py.
+Hypothesis looks for a story in which the real server, on a real database file, installs twice, unasked, or without end, or
+keeps an installed board from its system. What must hold for every answer is in tests/fakes/install_wishes.py.
 """
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from bootpilot_agent.plan import Plan
 from bootpilot_server.asking import ordering
@@ -41,8 +42,8 @@ NOTHING_LOST = (False, False, False)
 WHOLE = 6
 STOPS = st.sampled_from([WHOLE, WHOLE, WHOLE, 0, 1, 2, 3, 4, 5])
 # The server waits for its disk at every answer; what a story needs of it is gone at its end.
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-# Long enough for a board that is driven without faults to end in its system: two installs, each given up once, and failed starts.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# Long enough for a board without faults to end in its system: two installs, each given up once, and failed starts.
 ENOUGH_BOOTS = 24
 
 
@@ -331,7 +332,7 @@ class Grid(RuleBasedStateMachine):
     def install(self, board: Board, *, lost: tuple[bool, ...], stops_after: int, seconds: float) -> None:
         """As far as the installer gets: jump, first write, work, last write, done, a jump into the new system."""
         handover, done = lost
-        steps = (
+        steps: tuple[Callable[[], object], ...] = (
             lambda: board.begin_install(is_lost=handover),
             board.wipe,
             lambda: self.turn_clock(seconds),
@@ -364,7 +365,9 @@ class Grid(RuleBasedStateMachine):
                 if plan is not None and plan.wait is not None and plan.wait.reason == "on-hold":
                     self.release(number)
                 self.install(board, lost=(False, False), stops_after=WHOLE, seconds=10.0)
-                if board.running is Running.SYSTEM or (plan and plan.wait and plan.wait.reason in ("not-approved", "no-usable-plan")):
+                if board.running is Running.SYSTEM or (
+                    plan and plan.wait and plan.wait.reason in ("not-approved", "no-usable-plan")
+                ):
                     break
             if was_installed or number in self.wishes.known.ordered:
                 assert board.running is Running.SYSTEM, f"board {number} never got home: {plan}"
@@ -376,12 +379,10 @@ class Grid(RuleBasedStateMachine):
             assert not board.is_installed or board.running is Running.SYSTEM, "no server, and an installed board stays down"
 
 
-TestInstalls = Grid.TestCase
-TestInstalls.settings = settings(max_examples=30, stateful_step_count=30)
+def test_no_story_makes_the_server_install_twice_unasked_or_without_end() -> None:
+    run_state_machine_as_test(Grid, settings=settings(max_examples=20, stateful_step_count=25))
 
 
 @pytest.mark.long
-class TestManyInstalls(Grid.TestCase):  # type: ignore[misc]
-    """The same, for as long as it takes to believe it."""
-
-    settings = settings(max_examples=3000, stateful_step_count=60)
+def test_a_thousand_longer_stories_do_not_either() -> None:
+    run_state_machine_as_test(Grid, settings=settings(max_examples=1000, stateful_step_count=50))

@@ -7,6 +7,7 @@ from bootpilot_agent.plan import Plan
 from bootpilot_server.deciding.decision import Catalogue, InstallChanges, NodeFacts, RefusedError, WaitReason
 from bootpilot_server.deciding.drafts import draft_boot, draft_local, draft_order, draft_wait
 from bootpilot_server.deciding.fitting import fit_local, fit_profile
+from bootpilot_server.deciding.install_facts import InstallFacts
 from bootpilot_server.deciding.installs import Course, Step, step_by_rule
 from bootpilot_server.deciding.marks import own_marks
 from bootpilot_server.deciding.recipes import Expects, LocalRecipe, Profile, Revision, Rule
@@ -33,6 +34,18 @@ def plan_step(node: NodeFacts, step: Step, revision: Revision, artifacts: Catalo
         return Outcome(draft_wait(node, RefusedError(WaitReason.ON_HOLD, step.text)), step.text, changes=changes)
     if step.course is Course.LOCAL:
         return _plan_local(node, step, revision)
+    try:
+        return _plan_profile(node, step, revision, artifacts)
+    except RefusedError as refusal:
+        whole = _whole_system(node)
+        if step.course is not Course.INSTALL or refusal.reason is not WaitReason.NO_USABLE_PLAN or whole is None:
+            raise
+        # A fault of the server's folder, not of the board: it does not keep a healthy disk down.
+        meanwhile = Step(Course.LOCAL, f"its disk, because {refusal.text}", whole, covers=step.covers)
+        return _plan_local(node, meanwhile, revision)
+
+
+def _plan_profile(node: NodeFacts, step: Step, revision: Revision, artifacts: Catalogue) -> Outcome:
     profile = _find_profile(step, revision)
     installs = step.install if step.course is Course.INSTALL else None
     files = fit_profile(node, profile, artifacts)
@@ -65,6 +78,11 @@ def _plan_local(node: NodeFacts, step: Step, revision: Revision) -> Outcome:
     local = LocalBoot(recipe.find, recipe.partition, name, recipe.otherwise, recipe.failures)
     plan = draft_local(node, local, step.install.id if step.install else None)
     return Outcome(plan, f"local: {step.text}", name, recipe.expects, changes=InstallChanges(covers=step.covers))
+
+
+def _whole_system(node: NodeFacts) -> InstallFacts | None:
+    """The install whose mark, written last of all, is on this board's disk."""
+    return next((node.installs[mark.install_id] for mark in own_marks(node) if mark.install_id in node.installs), None)
 
 
 def _local_recipe(node: NodeFacts, step: Step, revision: Revision) -> LocalRecipe:
