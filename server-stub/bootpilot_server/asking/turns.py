@@ -75,6 +75,8 @@ def remember_turn(
 def settle_boot(connection: Connection, before: BootRecord, now: float, *, is_past: bool = False) -> None:
     """Something was heard of a boot, or (`is_past`) of its node's next one. `before` is the boot as it was."""
     slot_records.move_on(connection, before)
+    if is_past:
+        slot_records.leave_queue(connection, before)
     if not before.rollout:
         return
     rollout = rollout_records.find_rollout(connection, before.rollout)
@@ -88,9 +90,9 @@ def settle_boot(connection: Connection, before: BootRecord, now: float, *, is_pa
 
 def check_rollout(connection: Connection, rollout: Rollout, now: float) -> Rollout:
     """Let it move on, or stop, as its tickets say; and say so in its history."""
-    moved = advance(rollout, rollout_records.tally(connection, rollout, now), now)
-    if moved == rollout:
+    if advance(rollout, rollout_records.short_tally(connection, rollout, now), now) == rollout:
         return rollout
+    moved = advance(rollout, rollout_records.tally(connection, rollout, now), now)
     rollout_records.save_standing(connection, moved)
     text = f"stopped: {moved.why}" if moved.why != rollout.why else f"wave {moved.wave + 1} of {len(moved.waves)} is open"
     rollout_records.add_history(connection, moved.name, "", text, now)
@@ -143,7 +145,7 @@ def _standing(connection: Connection, facts: NodeFacts, queued_at: float, now: f
 
 def _brought_up_to_date(connection: Connection, rollout: Rollout, now: float, *, writes: bool) -> Rollout:
     if not writes:
-        return advance(rollout, rollout_records.tally(connection, rollout, now), now)
+        return advance(rollout, rollout_records.short_tally(connection, rollout, now), now)
     since = now - rollout_records.checked_at(connection, rollout.name)
     # Below 0: the clock was set back.
     if not 0 <= since < LOOK_THROUGH_S:
@@ -154,7 +156,7 @@ def _brought_up_to_date(connection: Connection, rollout: Rollout, now: float, *,
 def _standing_without_ticket(
     connection: Connection, rollout: Rollout, node_id: str, queued_at: float, now: float
 ) -> Standing | None:
-    tally = rollout_records.tally(connection, rollout, now)
+    tally = rollout_records.short_tally(connection, rollout, now)
     line = None
     if rollout.max_concurrent:
         ahead = slot_records.count_ahead(connection, queue_of(rollout.name), node_id, queued_at, now)

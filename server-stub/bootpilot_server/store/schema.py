@@ -243,7 +243,7 @@ boots = Table(
     Column("rollout", Text, nullable=False, default="", server_default=""),
     Index("boots_of_node", "node_id", "started_at"),
     Index("boots_slot", "slot_until"),
-    Index("boots_queue", "queue", "queued_at", "queued_until"),
+    Index("boots_queue", "queue", "queued_at", "queued_until", "node_id"),
 )
 
 # What became of newer loaders on a node: failures and offers in a row.
@@ -373,6 +373,9 @@ rollout_tickets = Table(
     # The profile that rules gave it before.
     Column("former", Text, nullable=False),
     Index("rollout_tickets_of_node", "node_id"),
+    Index("rollout_tickets_wave", "rollout", "wave"),
+    Index("rollout_tickets_failed", "rollout", "failed_at"),
+    Index("rollout_tickets_busy", "rollout", "busy_until"),
 )
 
 rollout_history = Table(

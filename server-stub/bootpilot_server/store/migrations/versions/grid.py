@@ -116,7 +116,7 @@ def _rollouts() -> None:
     for name in ("rollout", "queue"):
         op.add_column("boots", sa.Column(name, sa.Text, nullable=False, server_default=""))
     op.create_index("boots_slot", "boots", ["slot_until"])
-    op.create_index("boots_queue", "boots", ["queue", "queued_at", "queued_until"])
+    op.create_index("boots_queue", "boots", ["queue", "queued_at", "queued_until", "node_id"])
     op.create_table(
         "rollouts",
         sa.Column("name", sa.Text, primary_key=True),
@@ -148,6 +148,8 @@ def _rollouts() -> None:
         sa.Column("former", sa.Text, nullable=False),
     )
     op.create_index("rollout_tickets_of_node", "rollout_tickets", ["node_id"])
+    for name, column in (("wave", "wave"), ("failed", "failed_at"), ("busy", "busy_until")):
+        op.create_index(f"rollout_tickets_{name}", "rollout_tickets", ["rollout", column])
     op.create_table(
         "rollout_history",
         sa.Column("id", sa.Integer, primary_key=True),
