@@ -20,6 +20,7 @@ from bootpilot_server.store import evidence_records, node_records
 from bootpilot_server.store.schema import evidence, expected_evidence, history, nodes
 
 Holders = dict[tuple[Announced, str], set[str]]
+Expected = dict[str, set[tuple[Announced, str]]]
 
 
 @dataclass
@@ -42,7 +43,7 @@ def announce(
     """Nothing may be kept if there are faults: the caller undoes the transaction."""
     done = Announcement()
     known = {row["id"]: NodeRecord(**row) for row in connection.execute(select(nodes).where(nodes.c.conflict == "")).mappings()}
-    holders, strong = _holders(connection, known)
+    holders, strong, expected = _holders(connection, known)
     taken = {row.line: _find(row, holders, strong, done) for row in rows}
     _refuse_profiles(rows, profiles, done)
     _refuse_taken(rows, taken, known, done)
@@ -50,7 +51,7 @@ def announce(
         return done
     for row in rows:
         if node_id := taken[row.line]:
-            _complete(connection, known[node_id], row, by, now, done)
+            _complete(connection, known[node_id], expected.get(node_id, set()), row, by, now, done)
     fresh = [(_record(row, by, now), row) for row in rows if not taken[row.line]]
     if fresh:
         _add(connection, fresh, by, now)
@@ -58,9 +59,10 @@ def announce(
     return done
 
 
-def _holders(connection: Connection, known: Collection[str]) -> tuple[Holders, set[str]]:
-    """Who has which key today, and which nodes are known by a serial number."""
+def _holders(connection: Connection, known: Collection[str]) -> tuple[Holders, set[str], Expected]:
+    """Who has which key today, which nodes are known by a serial number, and what was announced of whom."""
     held, strong = defaultdict[tuple[Announced, str], set[str]](set), set[str]()
+    expected = defaultdict[str, set[tuple[Announced, str]]](set)
     for row in connection.execute(select(evidence).where(evidence.c.left_at.is_(None), evidence.c.grade > Grade.NONE.value)):
         kind = announced_kind(EvidenceKind(row.kind))
         if kind is not None and row.node_id in known:
@@ -68,8 +70,9 @@ def _holders(connection: Connection, known: Collection[str]) -> tuple[Holders, s
             strong |= {row.node_id} if row.grade == Grade.STRONG else set()
     for row in connection.execute(select(expected_evidence)):
         held[Announced(row.kind), row.value].add(row.node_id)
+        expected[row.node_id].add((Announced(row.kind), row.value))
         strong |= {row.node_id} if row.kind == Announced.SERIAL else set()
-    return held, strong
+    return held, strong, expected
 
 
 def _find(row: ListedNode, held: Holders, strong: set[str], done: Announcement) -> str:
@@ -159,14 +162,22 @@ def _add(connection: Connection, fresh: Sequence[tuple[NodeRecord, ListedNode]],
     connection.execute(history.insert(), entries)
 
 
-def _complete(connection: Connection, node: NodeRecord, row: ListedNode, by: str, now: float, done: Announcement) -> None:
+def _complete(
+    connection: Connection,
+    node: NodeRecord,
+    expected: set[tuple[Announced, str]],
+    row: ListedNode,
+    by: str,
+    now: float,
+    done: Announcement,
+) -> None:
     said: dict[str, str] = {"name": row.name, "static_address": row.static_address, "profile_override": row.profile}
     fresh: dict[str, object] = {key: value for key, value in said.items() if value and value != getattr(node, key)}
     labels = node.read_labels() | row.labels
     if labels != node.read_labels():
         fresh["labels"] = json.dumps(labels, sort_keys=True)
     told = [f"{key} {value}" for key, value in fresh.items()]
-    if not node.has_reported and set(evidence_records.list_expected(connection, node.id)) != set(row.keys):
+    if not node.has_reported and expected != set(row.keys):
         evidence_records.expect(connection, node.id, row.keys)
         told.append("known by " + ", ".join(f"{kind.value} {value}" for kind, value in row.keys))
     if node.approved_at is None:
