@@ -130,7 +130,7 @@ def inodes(folder: Path) -> dict[str, int]:
     [
         (lambda file: file.write_bytes(b"no tar file at all" * 100), "is it a whole backup"),
         (lambda file: file.write_bytes(file.read_bytes()[:20_000]), "is it a whole backup"),
-        (lambda file: file.write_bytes(file.read_bytes().replace(b"CREATE TABLE nodes", b"CREATE TABEL nodes")), "hint"),
+        (lambda file: file.write_bytes(file.read_bytes().replace(b"CREATE TABLE nodes", b"CREATE ELBAT nodes")), "hint"),
         (lambda file: file.unlink(), "No such file"),
     ],
 )

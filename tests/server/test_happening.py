@@ -35,11 +35,12 @@ def test_moments_are_read_in_utc_and_as_spans() -> None:
 def test_nodes_that_did_not_come_back_are_listed_longest_missing_first(bench: Bench) -> None:
     bench.apply()
     now = time.time()
-    for number, ago_s in ((1, 3 * 3600), (2, 5 * 3600), (3, 60), (4, 4 * 3600)):
+    for number, ago_s in ((1, 3 * 3600), (2, 5 * 3600), (3, 60), (4, 4 * 3600), (5, 6 * 3600)):
         plan = bench.plan(make_report(evidence=serial(f"100000000000000{number}")))
         with bench.server.database.writing() as connection:
             own = schema.nodes.c.id == plan.node_id
-            connection.execute(update(schema.nodes).where(own).values(last_seen_at=now - ago_s))
+            retired_at = now if number == 5 else None
+            connection.execute(update(schema.nodes).where(own).values(last_seen_at=now - ago_s, retired_at=retired_at))
         if number == 4:
             # It asked before, and what it booted spoke since.
             assert bench.send_event(plan, "payload-up", source="payload").status_code == 200

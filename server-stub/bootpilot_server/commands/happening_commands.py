@@ -7,8 +7,7 @@ import time
 
 from sqlalchemy import select
 
-from bootpilot_agent.fields import Json
-from bootpilot_agent.plan import UUID_PATTERN
+from bootpilot_agent.fields import UUID_PATTERN, Json
 from bootpilot_server.commands.explain import find_by_text
 from bootpilot_server.commands.moments import moment, read_moment
 from bootpilot_server.commands.terminal import Terminal, columns
