@@ -108,10 +108,10 @@ def _refuse_taken(rows: Sequence[ListedNode], taken: dict[int, str], known: dict
     by_line = {taken[row.line]: row for row in rows}
     names, addresses = dict[str, str](), dict[str, str]()
     for node in known.values():
-        row = by_line.get(node.id) if node.id else None
-        if name := (row.name if row and row.name else node.name):
+        own_row = by_line.get(node.id)
+        if name := (own_row.name if own_row and own_row.name else node.name):
             names[name] = node.id
-        if address := (row.static_address if row and row.static_address else node.static_address):
+        if address := (own_row.static_address if own_row and own_row.static_address else node.static_address):
             addresses[address.partition("/")[0]] = node.id
     for row in rows:
         own = taken[row.line]

@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from bootpilot_server.deciding import naming
 from bootpilot_server.deciding.announced import Announced, plain_value
+from bootpilot_server.deciding.naming import check_label, parse_labels, plain_address, plain_name
 
 MAX_LIST_BYTES = 32 << 20
 MAX_FAULTS = 100
@@ -106,7 +106,7 @@ def _read_row(line: int, cells: dict[str, str], faults: list[ListFault]) -> List
             return ""
 
     keys = [(kind, value) for kind in Announced if (value := read(kind.value, lambda text, kind=kind: plain_value(kind, text)))]  # type: ignore[misc]
-    name, address = read("name", naming.plain_name), read("static_address", naming.plain_address)
+    name, address = read("name", plain_name), read("static_address", plain_address)
     labels = _read_labels(line, cells, faults)
     if len(faults) == before and not keys:
         faults.append(ListFault(line, "neither serial, mac nor card: nothing says which board this is"))
@@ -115,10 +115,10 @@ def _read_row(line: int, cells: dict[str, str], faults: list[ListFault]) -> List
 
 def _read_labels(line: int, cells: dict[str, str], faults: list[ListFault]) -> dict[str, str]:
     try:
-        labels = naming.parse_labels(cells.get("labels", ""))
+        labels = parse_labels(cells.get("labels", ""))
         for column in LABEL_COLUMNS:
             if value := cells.get(column, ""):
-                naming.check_label(column, value)
+                check_label(column, value)
                 if column in labels:
                     raise ValueError(f"{column} stands among the labels and in a column of its own")
                 labels[column] = value

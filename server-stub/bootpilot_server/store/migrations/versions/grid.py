@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     _store()
     _nodes()
+    _enrolment()
     _rollouts()
     _installs()
 
@@ -64,6 +65,10 @@ def _nodes() -> None:
         sa.Column("why", sa.Text, nullable=False),
     )
     op.create_index("evidence_history_of_node", "evidence_history", ["node_id", "id"])
+
+
+def _enrolment() -> None:
+    """Boards announced by lists, enrolled by batches, told apart and put together by operators."""
     op.create_table(
         "expected_evidence",
         sa.Column("node_id", sa.Text, sa.ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True),
