@@ -74,9 +74,10 @@ def remember_turn(
 
 def settle_boot(connection: Connection, before: BootRecord, now: float, *, is_past: bool = False) -> None:
     """Something was heard of a boot, or (`is_past`) of its node's next one. `before` is the boot as it was."""
-    slot_records.move_on(connection, before)
     if is_past:
-        slot_records.leave_queue(connection, before)
+        slot_records.leave(connection, before)
+    else:
+        slot_records.move_on(connection, before)
     if not before.rollout:
         return
     rollout = rollout_records.find_rollout(connection, before.rollout)

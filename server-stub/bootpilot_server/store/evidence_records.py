@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, tuple_, update
 
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, grade_evidence
 from bootpilot_agent.plan import Report
@@ -169,7 +169,9 @@ def _holders(connection: Connection, pieces: Sequence[Evidence], simulated: bool
         return []
     shares = or_(*(and_(evidence.c.kind == piece.kind.value, evidence.c.value == piece.value) for piece in pieces))
     own = select(evidence.c.node_id).where(shares)
-    query = select(nodes.c.id).where(nodes.c.id.in_(own), nodes.c.simulated == simulated, nodes.c.conflict == "")
+    # By the ids, which are few. Without coalesce SQLite takes the index of conflicts, in which every node of the grid is "".
+    is_node = func.coalesce(nodes.c.conflict, "") == ""
+    query = select(nodes.c.id).where(nodes.c.id.in_(own), nodes.c.simulated == simulated, is_node)
     order = (nodes.c.approved_at.is_(None), nodes.c.created_at, nodes.c.id)
     return [*connection.execute(query.order_by(*order).limit(MAX_CANDIDATES)).scalars()]
 

@@ -1,7 +1,7 @@
 """Slots and queues in the database: who has one, who waits. Inside the transaction of the given connection, so that none is
 given twice.
 
-A slot counts only while its boot is the current one of its node and its time is not over: nothing has to be handed back.
+A slot ends with its time, by what is heard of its boot, or with the next boot of its node: nothing has to be handed back.
 """
 
 from sqlalchemy import Connection, and_, func, or_, select, update
@@ -12,16 +12,15 @@ from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.deciding.rollout_facts import Line
 from bootpilot_server.deciding.slots import SERVER_QUEUE, held_until
 from bootpilot_server.store import boot_records
-from bootpilot_server.store.schema import boots, nodes
+from bootpilot_server.store.schema import boots
 
 
 def server_line(
     connection: Connection, limit: int, node_id: str, boot: BootRecord | None, queued_at: float, now: float
 ) -> Line:
     """The server's own queue as this node finds it. `boot` is the question's own boot if it is known."""
-    is_current = and_(nodes.c.id == boots.c.node_id, nodes.c.current_boot == boots.c.id)
-    query = select(func.count()).select_from(boots.join(nodes, is_current))
-    used = connection.execute(query.where(boots.c.slot_until > now, boots.c.node_id != node_id)).scalar_one()
+    query = select(func.count()).select_from(boots).where(boots.c.slot_until > now, boots.c.node_id != node_id)
+    used = connection.execute(query).scalar_one()
     holds = boot is not None and boot.slot_until is not None and boot.slot_until > now
     return Line(limit, used, count_ahead(connection, SERVER_QUEUE, node_id, queued_at, now), holds)
 
@@ -34,10 +33,10 @@ def count_ahead(connection: Connection, queue: str, node_id: str, queued_at: flo
     return connection.execute(query.where(*waits, earlier, boots.c.node_id != node_id)).scalar_one()
 
 
-def leave_queue(connection: Connection, boot: BootRecord) -> None:
-    """Its node has begun another boot, which takes its place over."""
-    if boot.queue:
-        connection.execute(update(boots).where(boots.c.id == boot.id).values(queue="", queued_until=None))
+def leave(connection: Connection, boot: BootRecord) -> None:
+    """Its node has begun another boot: it has no slot any more, and that one takes its place in a queue over."""
+    if boot.queue or boot.slot_until is not None:
+        connection.execute(update(boots).where(boots.c.id == boot.id).values(queue="", queued_until=None, slot_until=None))
 
 
 def queued_since(boot: BootRecord | None, before: BootRecord | None, now: float) -> float:
