@@ -38,11 +38,21 @@ class Known:
 
 @dataclass
 class Wishes:
-    """`since` is when each install was wished for: an order's own time, or when the operator changed the rule's key to it."""
+    """`since` is when each install was wished for, `key_since` when the operator changed the rule's key: in the order in which
+    it happened, whatever clocks say.
+    """
 
     known: Known = field(default_factory=Known)
     since: dict[str, float] = field(default_factory=dict)
     key_since: dict[str, float] = field(default_factory=dict)
+
+    def put_in_force(self, key: str) -> None:
+        self.known.key = key
+        self.key_since.setdefault(key, self._next())
+
+    def _next(self) -> float:
+        """A moment after all those so far."""
+        return float(len(self.since) + len(self.key_since))
 
     def backup(self) -> Known:
         return copy.deepcopy(self.known)
@@ -50,10 +60,10 @@ class Wishes:
     def restore(self, known: Known) -> None:
         self.known = copy.deepcopy(known)
 
-    def order(self, board: Board, install_id: str, now: float) -> None:
+    def order(self, board: Board, install_id: str) -> None:
         self.known.ordered[board.number] = install_id
         self.approve(board)
-        self.since[install_id] = now
+        self.since[install_id] = self._next()
 
     def approve(self, board: Board) -> None:
         self.known.approved.add(board.number)
@@ -104,14 +114,14 @@ class Wishes:
         """
         if plan.action is Action.BOOT and plan.install_id is not None:
             if is_live:
-                self._check_install(board, plan, plan.install_id, now)
+                self._check_install(board, plan, plan.install_id)
             self._count_take(plan, plan.install_id, now)
         elif is_live and board.mark is not None and plan.wait is not None:
             self._check_wait(board, board.mark, plan.wait)
         if plan.wait is not None and plan.wait.reason == "on-hold" and plan.wait.text.startswith("install "):
             self._check_limit(plan.wait.text)
 
-    def _check_install(self, board: Board, plan: Plan, install_id: str, now: float) -> None:
+    def _check_install(self, board: Board, plan: Plan, install_id: str) -> None:
         mark = board.mark
         assert board.number in self.known.approved, "an install that nobody approved"
         assert board.number not in self.known.adopted, "an install on an adopted board"
@@ -119,7 +129,7 @@ class Wishes:
         assert install_id in self.wanted_on(board, plan.node_id), "an install that nobody wants"
         assert install_id not in self.known.done, "a second install for an id that is done"
         if install_id in {automatic_install_id(plan.node_id, done) for done in self.known.done}:
-            self.since.setdefault(install_id, now)
+            self.since.setdefault(install_id, self._next())
         if mark is not None:
             assert mark.names(board.report().evidence), "an install on the disk of another board"
             newer = self.wished_at(install_id, plan.node_id) > self.wished_at(mark.install_id, mark.node_id)

@@ -133,7 +133,7 @@ class Grid(RuleBasedStateMachine):
             assert self.world.server is not None
             with self.world.server.database.writing() as connection:
                 install_id = ordering.reinstall(connection, node, "lamp", self.world.now, "irina")
-            self.wishes.order(self.boards[number], install_id, self.world.now)
+            self.wishes.order(self.boards[number], install_id)
             self.wishes.known.held.discard(number)
 
     @rule(number=BOARDS, stops_after=STOPS)
@@ -315,8 +315,7 @@ class Grid(RuleBasedStateMachine):
         with self.world.server.database.writing() as connection:
             texts = {"profiles/lamp.toml": LAMP, "rules/lamp.toml": rule_text(key)}
             revision_records.add_revision(connection, texts, self.world.now)
-        self.wishes.known.key = key
-        self.wishes.key_since.setdefault(key, self.world.now)
+        self.wishes.put_in_force(key)
 
     def drop_database(self) -> None:
         for path in self.home.glob("state.sqlite*"):
