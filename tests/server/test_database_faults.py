@@ -1,5 +1,6 @@
 """A database that is locked, full, gone or another one: 503 with Retry-After, until it is there again."""
 
+import concurrent.futures
 import contextlib
 import shutil
 import sqlite3
@@ -127,6 +128,29 @@ def test_something_else_in_its_place_is_a_503_until_it_is_there_again(home: Path
         database.rmdir()
         (home / "away.sqlite").rename(database)
         assert ask(server).status_code == 200
+
+
+def test_what_any_of_many_boards_was_answered_before_a_power_cut_is_known_after_it(home: Path) -> None:
+    reports = [make_report(evidence=serial(f"10000000{number:08}")) for number in range(2000)]
+    answered: list[tuple[Report, bytes]] = []
+
+    def ask_until_the_end(mine: list[Report]) -> None:
+        with contextlib.suppress(requests.RequestException):
+            for report in mine:
+                response = ask(server, report)
+                assert response.status_code == 200
+                answered.append((report, response.content))
+
+    with running_server(home, "--workers", "2") as server, concurrent.futures.ThreadPoolExecutor(16) as pool:
+        asking = [pool.submit(ask_until_the_end, reports[number::16]) for number in range(16)]
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(answered) < 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        server.kill()
+        assert [future.result() for future in asking] == [None] * 16
+    assert 100 <= len(answered) < len(reports)
+    with running_server(home) as server:
+        assert [ask(server, report).content == content for report, content in answered] == [True] * len(answered)
 
 
 @contextmanager
