@@ -1,12 +1,12 @@
 """What an operator writes about installs: keys of rules, [local] of profiles, and everything that `check` says against it."""
 
-from typing import Any
-
 import pytest
 
 from bootpilot_agent.local_boot import Find, Otherwise
 from bootpilot_server.deciding.recipes import Expects, LocalRecipe
 from bootpilot_server.site_folder.revision import read_revision
+from scripts.lab.machines import BY_BOARD
+from scripts.lab.site_folder import StoredArtifact, site_files
 from tests.fakes.installs import INSTALLER, install_rule, installer
 from tests.fakes.site import profile
 
@@ -80,6 +80,9 @@ def test_a_profile_that_installs_nothing_has_no_attempts(extra: str) -> None:
     assert "belongs to a profile that installs" in fault
 
 
-def test_the_demos_folder_is_still_good() -> None:
-    texts: dict[str, Any] = {"profiles/ram-page.toml": profile(), "rules/lab.toml": 'priority = 1\nprofile = "ram-page"\n'}
-    assert read_revision(texts)[1] == []
+def test_the_demos_folder_is_good_as_it_is() -> None:
+    kernel, initrd = StoredArtifact("a" * 64, "vmlinuz"), StoredArtifact("b" * 64, "initrd", 4096)
+    for machine in BY_BOARD.values():
+        revision, faults = read_revision(site_files(machine, kernel, initrd))
+        assert faults == []
+        assert [rule.install for rule in revision.rules] == [""]
