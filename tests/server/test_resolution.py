@@ -219,3 +219,15 @@ def test_a_flood_of_made_up_boards_with_a_known_boards_address_does_not_take_its
     for number in range(100):
         bench.ask(make_report(evidence=board((KIND.DT_SERIAL, f"1000{number:04}ab"), mac)))
     assert bench.plan(make_report(evidence=board(mac))).node_id == known
+
+
+def test_a_board_known_by_no_serial_number_is_flagged_wherever_it_is_shown(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.apply()
+    node = lands(bench, board((KIND.MAC, "00:48:54:20:33:01")))
+    for words in (("node", "list"), ("node", "show", node), ("explain", node)):
+        assert run(bench, *words) == 0
+        assert "medium" in capsys.readouterr().out
+    for path in ("/", f"/nodes/{node}"):
+        assert "medium evidence" in bench.client.get(path).text

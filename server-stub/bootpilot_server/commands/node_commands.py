@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Row
 
+from bootpilot_agent.evidence import Grade
 from bootpilot_agent.fields import Json
 from bootpilot_server.asking.resolution import settle_conflicts
 from bootpilot_server.commands.evidence_text import evidence_json, evidence_lines
@@ -32,9 +33,12 @@ def node_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
         boots = boot_records.current_boots(connection)
     now = time.time()
     data = [node_json(node, boots.get(node.id), now) for node in nodes]
-    rows = [[str(item[key] or "-") for key in ("node_id", "name", "model", "serial", "state", "profile")] for item in data]
+    rows = [
+        [str(item[key] or "-") for key in ("node_id", "name", "model", "serial", "known_by", "state", "profile")]
+        for item in data
+    ]
     rows = [[*row, seen_ago(node, now)] for row, node in zip(rows, nodes, strict=True)]
-    terminal.tell([*data], columns(("NODE", "NAME", "MODEL", "SERIAL", "STATE", "PROFILE", "LAST SEEN"), rows))
+    terminal.tell([*data], columns(("NODE", "NAME", "MODEL", "SERIAL", "KNOWN BY", "STATE", "PROFILE", "LAST SEEN"), rows))
     return 0
 
 
@@ -109,6 +113,8 @@ def explain_node(arguments: argparse.Namespace, terminal: Terminal) -> int:
         "plan": shown,
     }
     head = f"node {told.node.id} would get: {told.decision.plan.action} (revision {told.revision or 'none'})"
+    if told.node.known_by < Grade.STRONG:
+        head += f"\n  it is known only by {told.node.known_by.name.lower()} evidence"
     terminal.tell(data, "\n".join([head, *(f"  {one_line(reason)}" for reason in told.decision.why)]))
     return 0
 

@@ -4,7 +4,6 @@ A piece that a node's last report lacks stays, with the moment since when (`left
 tells other boards apart. What an operator took away, and spans that ended, stand in a history of their own.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -157,11 +156,6 @@ def share(connection: Connection, kind: str, value: str, by: str, now: float) ->
 
 def list_shared(connection: Connection) -> Sequence[Row[tuple[object, ...]]]:
     return connection.execute(select(shared_evidence).order_by(shared_evidence.c.kind, shared_evidence.c.value)).all()
-
-
-def report_evidence(text: str) -> list[tuple[str, str]]:
-    """Kind and value of every piece in a stored report."""
-    return [(piece["kind"], piece["value"]) for piece in json.loads(text)["evidence"]] if text else []
 
 
 def _holders(connection: Connection, pieces: Sequence[Evidence], simulated: bool) -> list[str]:
