@@ -32,9 +32,7 @@ def add_arguments(verbs: Verbs) -> None:
     create.add_argument("--profile", required=True, metavar="PROFILE", help="what they get: one of the revision in force")
     create.add_argument("--wave", default="1,20,500,rest", metavar="SIZES", help="nodes in each wave (1,20,500,rest)")
     create.add_argument("--max-concurrent", type=int, default=0, metavar="N", help="so many nodes at once; 0: a whole wave")
-    create.add_argument(
-        "--stop-at", default="3%", metavar="N|P%", help="stop at N failures, or P%% of the waves so far; 3%%"
-    )
+    create.add_argument("--stop-at", default="3%", metavar="N|P%", help="stop at N failures, or P%% of the waves so far; 3%%")
     create.add_argument("--soak", default="0s", metavar="SPAN", help=f"how long a wave must have been settled: {SPANS}")
     add_deed(create)
     listing = verb(inner, "list", "rollout_commands:listing", "all rollouts, and how far they are")

@@ -1,4 +1,4 @@
-"""How rollouts look, to people and to programs. No I/O here."""
+"""How rollouts look, to people and to programs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

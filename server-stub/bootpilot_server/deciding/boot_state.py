@@ -1,6 +1,7 @@
-"""What a boot amounts to at a given moment: computed when somebody looks, from what was heard and the plan's deadlines. No I/O.
+"""What a boot amounts to at a given moment: computed when somebody looks, from what was heard and the plan's deadlines.
 
 So a deadline needs no timer to fire, and a server that was down over a deadline tells the same as one that was not.
+No I/O here.
 """
 
 import json

@@ -118,7 +118,7 @@ class Turn(Enum):
 
 @dataclass(frozen=True)
 class Line:
-    """One queue as one node finds it: the bound, how many others have a slot, how many wait ahead, whether it has one itself."""
+    """A queue as one node finds it: the bound, how many others have a slot, how many wait ahead, whether it has one itself."""
 
     limit: int
     used: int = 0

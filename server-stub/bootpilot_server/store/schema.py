@@ -338,15 +338,12 @@ rollouts = Table(
     Column("selector", Text, nullable=False),
     Column("waves", Text, nullable=False),
     Column("profile", Text, nullable=False),
-    # 0: as many at once as there are.
     Column("max_concurrent", Integer, nullable=False),
     # "3%" or "3".
     Column("stop_at", Text, nullable=False),
     Column("soak_s", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    # Why it is in this state, as far as it was not a person who wanted it so.
     Column("why", Text, nullable=False),
-    # The wave that is open, from 0.
     Column("wave", Integer, nullable=False),
     # How many nodes the selector meant when it was made.
     Column("total", Integer, nullable=False),
