@@ -330,6 +330,10 @@ def test_a_flood_of_made_up_boards_shuts_out_nobody_who_is_known_announced_or_en
     assert (codes.count(200), codes.count(429)) == (19, 81)
     assert len(nodes(bench)) == 22
     assert (bench.plan(board(1)).node_id, bench.plan(board(2)).node_id) == (known, waiting)
+    # More on record than the limit allows, as when somebody lowers it: that is no reason to turn away who is known.
+    with_config(bench, max_waiting_nodes=5)
+    assert bench.ask(board(200)).status_code == 429
+    assert (bench.plan(board(1)).node_id, bench.plan(board(2)).node_id) == (known, waiting)
     assert bench.plan(board(3)).boot is not None
     assert bench.plan(board(4, enrol=secret)).boot is not None
 
