@@ -47,6 +47,10 @@ class Config:
         return self.home / "artifacts" / "sha256"
 
     @property
+    def secret_files(self) -> Path:
+        return self.home / "secret-files"
+
+    @property
     def secret_key(self) -> Path:
         return self.home / "secret.key"
 

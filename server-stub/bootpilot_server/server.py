@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_server.artifacts.artifact_store import ArtifactStore
+from bootpilot_server.artifacts.secret_files import SecretFiles
 from bootpilot_server.asking.secret_key import load_secret_key
+from bootpilot_server.asking.secret_source import SecretSource
 from bootpilot_server.config import Config
 from bootpilot_server.errors import HomeError
 from bootpilot_server.store.database import Database, open_database
@@ -29,6 +31,8 @@ class Server:
     downloads: threading.BoundedSemaphore
     log_retention: LogRetention
     intake: Intake
+    secrets: SecretSource = field(repr=False)
+    secret_files: SecretFiles
 
 
 def default_home(environment: Mapping[str, str]) -> Path:
@@ -73,4 +77,6 @@ def open_server(config: Config, *, create: bool, downloads: int = 24) -> Server:
         downloads=threading.BoundedSemaphore(downloads),
         log_retention=LogRetention(config.max_logs_mib << 20),
         intake=Intake(config.keep.events_mib << 20),
+        secrets=SecretSource(config.home),
+        secret_files=SecretFiles(config.secret_files),
     )

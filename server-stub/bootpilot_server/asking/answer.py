@@ -19,6 +19,7 @@ from bootpilot_server.asking.crowd import refuse_crowd
 from bootpilot_server.asking.enrolment import enrol, with_admissions
 from bootpilot_server.asking.life_cycle import remember_decision, settle_install, with_installs
 from bootpilot_server.asking.recognition import recognise
+from bootpilot_server.asking.secret_digests import with_secret_digests, without_secret_digests
 from bootpilot_server.asking.token_check import is_alive, token_of
 from bootpilot_server.asking.tokens import make_token, same_token
 from bootpilot_server.asking.turns import remember_turn, settle_boot, with_turn
@@ -26,10 +27,12 @@ from bootpilot_server.deciding.approval import RULE
 from bootpilot_server.deciding.boot_state import ended_badly
 from bootpilot_server.deciding.decide import decide
 from bootpilot_server.deciding.decision import Catalogue, Decision, LoaderTries, NodeFacts
+from bootpilot_server.deciding.drafts import secret_file_name
 from bootpilot_server.deciding.identification import known_by
 from bootpilot_server.deciding.recipes import Revision
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.rendering import RenderedFile
+from bootpilot_server.deciding.secret_values import Secrets, SecretsWantedError
 from bootpilot_server.errors import ProblemError
 from bootpilot_server.server import Server
 from bootpilot_server.store import boot_records, loader_records, node_records
@@ -64,14 +67,21 @@ def answer(server: Server, question: Question) -> bytes:
     report = Report.from_json(question.body)
     if report.simulated and not server.config.allow_simulated:
         raise ProblemError(403, "this report says it is simulated, and this server was not started with --allow-simulated")
-    try:
-        return _answer_on_record(server, report, question)
-    except WithoutRecordError as told:
-        return _to_bytes(told.plan)
+    secrets = server.secrets.at_hand()
+    while True:
+        try:
+            return _answer_on_record(server, report, question, secrets)
+        except WithoutRecordError as told:
+            return _to_bytes(told.plan)
+        except SecretsWantedError as wanted:
+            # Outside of the transaction: a command may take its time. Each turn of the loop knows more names.
+            secrets = secrets.with_values(server.secrets.fetch(wanted.names))
 
 
-def _answer_on_record(server: Server, report: Report, question: Question) -> bytes:
-    """One transaction. Raises WithoutRecordError, which undoes it, for a board that gets its plan all the same."""
+def _answer_on_record(server: Server, report: Report, question: Question, secrets: Secrets) -> bytes:
+    """One transaction. Raises what undoes it: WithoutRecordError for a board that gets its plan all the same, and
+    SecretsWantedError for what must be fetched before it can be told.
+    """
     with server.database.writing() as connection:
         boot = boot_records.find_boot(connection, report.boot_id)
         if boot:
@@ -95,7 +105,7 @@ def _answer_on_record(server: Server, report: Report, question: Question) -> byt
         facts = with_installs(connection, facts_about(node, report, chain, tries), node, question.now)
         facts = with_admissions(connection, facts, revision)
         facts = with_turn(connection, facts, boot, before, server.config.max_concurrent, question.now)
-        decision = decide_for(server, revision, facts, question.now)
+        decision = decide_for(server, revision, facts, question.now, secrets)
         plan = replace(decision.plan, token=token_of(server, boot) if boot else _new_token(server, node, report))
         try:
             refuse_crowd(connection, node, decision, server.config, question.now)
@@ -104,14 +114,15 @@ def _answer_on_record(server: Server, report: Report, question: Question) -> byt
             if plan.action is Action.LOCAL:
                 raise WithoutRecordError(plan) from None
             raise
-        _store_files(server, decision.files)
+        _store_files(server, report, before if boot is None else None, decision.files)
         if decision.admits:
             node_records.approve_node(connection, node.id, question.now, RULE + decision.rule)
         if decision.loader and (boot is None or boot.loader != decision.loader):
             loader_records.count_offer(connection, node.id, decision.loader)
         remember_decision(connection, node, boot, report.boot_id, decision, question.now)
         _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
-        former = lambda: decide_for(server, revision, replace(facts, rollout=None), question.now).profile  # noqa: E731
+        unrolled = replace(facts, rollout=None)
+        former = lambda: decide_for(server, revision, unrolled, question.now, secrets.redacted()).profile  # noqa: E731
         remember_turn(connection, facts, boot, before, report.boot_id, decision, former, question.now)
     log.info("node %s: %s", node.id, decision.why[0])
     return _to_bytes(plan)
@@ -125,7 +136,9 @@ def _answer_again(server: Server, boot: BootRecord, asked: Row[tuple[object, ...
         raise ProblemError(
             409, f"the plan for this nonce was valid for {asked.valid_s} s, which are over; ask with a new nonce"
         )
-    return json.dumps({**json.loads(asked.plan), "token": token_of(server, boot)}).encode()
+    plan = json.loads(asked.plan)
+    with_secret_digests(server, boot.id, plan)
+    return json.dumps({**plan, "token": token_of(server, boot)}).encode()
 
 
 def _check_token(server: Server, connection: Connection, boot: BootRecord, question: Question) -> None:
@@ -155,18 +168,24 @@ def facts_about(node: NodeRecord, report: Report, chain: tuple[str, ...], tries:
     )
 
 
-def decide_for(server: Server, revision: Revision, facts: NodeFacts, now: float) -> Decision:
-    """What this revision gives this node, with what the server has and knows at the moment."""
+def decide_for(server: Server, revision: Revision, facts: NodeFacts, now: float, secrets: Secrets) -> Decision:
+    """What this revision gives this node, with what the server has and knows at the moment. Raises SecretsWantedError."""
     digests = {ref.sha256 for payload in revision.payloads().values() for ref in payload.artifacts}
-    catalogue = Catalogue(server.artifacts.describe(digests), server.config.mirrors)
+    catalogue = Catalogue(server.artifacts.describe(digests), server.config.mirrors, secrets)
     return decide(facts, revision, catalogue, now)
 
 
-def _store_files(server: Server, files: Iterable[RenderedFile]) -> None:
-    """Before the plan is answered, so that a plan never names a file that is not there."""
+def _store_files(server: Server, report: Report, before: BootRecord | None, files: Iterable[RenderedFile]) -> None:
+    """Before the plan is answered, so that a plan never names a file that is not there. Those of the boot before go."""
+    secret: dict[str, bytes] = {}
     for file in files:
-        if not server.artifacts.has(hashlib.sha256(file.content).hexdigest()):
+        if file.secret:
+            secret[secret_file_name(file, report.nonce)] = file.content
+        elif not server.artifacts.has(hashlib.sha256(file.content).hexdigest()):
             server.artifacts.add(io.BytesIO(file.content))
+    server.secret_files.store(report.boot_id, secret)
+    if before:
+        server.secret_files.drop(before.id)
 
 
 def _remember(
@@ -179,7 +198,8 @@ def _remember(
     decision: Decision,
     chain: tuple[str, ...],
 ) -> None:
-    shown = {key: value for key, value in decision.plan.to_json().items() if key not in ("token", "nonce")}
+    told = without_secret_digests(decision.plan.to_json())
+    shown = {key: value for key, value in told.items() if key not in ("token", "nonce")}
     why = _kept(decision.why)
     values: dict[str, object] = {
         "node_id": node.id,
@@ -198,7 +218,7 @@ def _remember(
     }
     boot_records.save_boot(connection, report.boot_id, values, question.now)
     body_sha256 = hashlib.sha256(question.body).hexdigest()
-    plan = json.dumps({**decision.plan.to_json(), "token": ""})
+    plan = json.dumps({**told, "token": ""})
     boot_records.save_question(connection, report.boot_id, report.nonce, body_sha256, decision.plan.valid_s, plan, question.now)
     if boot is None:
         node_records.set_current_boot(connection, node.id, report.boot_id, node.failures)

@@ -7,7 +7,7 @@ from bootpilot_server.asking.answer import decide_for, facts_about
 from bootpilot_server.asking.enrolment import with_admissions
 from bootpilot_server.asking.life_cycle import with_installs
 from bootpilot_server.asking.turns import with_turn
-from bootpilot_server.deciding.decision import Decision
+from bootpilot_server.deciding.decision import Decision, NodeFacts
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server
@@ -16,9 +16,10 @@ from bootpilot_server.store import boot_records, loader_records, node_records
 
 @dataclass(frozen=True)
 class Explanation:
-    """`revision` is 0 while none is in force."""
+    """`revision` is 0 while none is in force; `facts` are what the decision was made from."""
 
     node: NodeRecord
+    facts: NodeFacts
     revision: int
     decision: Decision
 
@@ -40,6 +41,7 @@ def find_by_text(server: Server, text: str) -> NodeRecord:
 
 
 def explain(server: Server, node: NodeRecord) -> Explanation:
+    """With secrets redacted: what is told of it is for everybody. Raises OperatorError for a node that has never asked."""
     if not node.has_reported:
         raise OperatorError(f"node {node.id} was announced and has never asked: what it gets depends on what it shows")
     report = node.read_report()
@@ -52,5 +54,5 @@ def explain(server: Server, node: NodeRecord) -> Explanation:
         facts = with_installs(connection, facts_about(node, report, chain, tries), node, now)
         facts = with_admissions(connection, facts, revision)
         facts = with_turn(connection, facts, boot, None, server.config.max_concurrent, now, writes=False)
-    decision = decide_for(server, revision, facts, now)
-    return Explanation(node, revision.number, decision)
+    decision = decide_for(server, revision, facts, now, server.secrets.at_hand().redacted())
+    return Explanation(node, facts, revision.number, decision)

@@ -1,10 +1,11 @@
-"""`bootpilot check`, `apply` and `rollback`: an operator's folder, told to be good or not, what it would change, put in force."""
+"""`bootpilot check`, `apply` and `rollback`: whether a folder is good, what it would change, and putting it in force."""
 
 import argparse
 
 from bootpilot_agent.fields import Json
 from bootpilot_server.artifacts.artifact_store import ArtifactStore
 from bootpilot_server.asking.every_node import preview
+from bootpilot_server.asking.secret_source import SecretSource
 from bootpilot_server.commands.consequences_text import consequences_json, consequences_text
 from bootpilot_server.commands.selecting import author_of
 from bootpilot_server.commands.terminal import Terminal
@@ -15,7 +16,8 @@ from bootpilot_server.store import revision_records
 
 
 def check_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    checked = check.check_folder(arguments.dir, ArtifactStore(read_config(arguments.home).artifacts))
+    config = read_config(arguments.home)
+    checked = check.check_folder(arguments.dir, ArtifactStore(config.artifacts), SecretSource(config.home).references().keys())
     revision = checked.revision
     loaders = f", {len(revision.loaders)} loaders" if revision.loaders else ""
     summary = f"{len(revision.profiles)} profiles, {len(revision.rules)} rules{loaders}"
@@ -26,7 +28,8 @@ def check_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def apply_dir(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with opened_server(read_config(arguments.home), create=True) as server:
-        return _apply(check.check_folder(arguments.dir, server.artifacts), server, arguments, terminal)
+        checked = check.check_folder(arguments.dir, server.artifacts, server.secrets.references().keys())
+        return _apply(checked, server, arguments, terminal)
 
 
 def rollback(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -10,6 +10,7 @@ from bootpilot_server.deciding.install_facts import InstallFacts, Order
 from bootpilot_server.deciding.recipes import Expects
 from bootpilot_server.deciding.rendering import RenderedFile
 from bootpilot_server.deciding.rollout_facts import Line, Standing
+from bootpilot_server.deciding.secret_values import NO_SECRETS, Secrets
 
 
 class WaitReason(StrEnum):
@@ -95,10 +96,11 @@ class StoredArtifact:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The artifacts at hand, and the mirrors that have them too."""
+    """The artifacts at hand, the mirrors that have them too, and the secrets for what is rendered."""
 
     stored: Mapping[str, StoredArtifact]
     mirrors: tuple[str, ...] = ()
+    secrets: Secrets = NO_SECRETS
 
     def urls(self, sha256: str) -> tuple[str, ...]:
         """Mirrors first: they are nearer. The server itself is always the last resort."""
@@ -161,3 +163,8 @@ class RefusedError(Exception):
 
 def artifact_path(sha256: str) -> str:
     return f"/artifacts/sha256/{sha256}"
+
+
+def secret_file_path(boot_id: str, name: str) -> str:
+    """Below /v1/, the only place that agents send their token to."""
+    return f"/v1/boots/{boot_id}/files/{name}"

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bootpilot_agent.local_boot import Find, LocalBoot
-from bootpilot_agent.plan import Action, Artifact, BootPayload, DtbPolicy, PayloadFile, Plan, Wait, Watchdog
-from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedError, WaitReason, artifact_path
+from bootpilot_agent.plan import Action, Artifact, BootPayload, DtbPolicy, PayloadFile, Plan, Report, Wait, Watchdog
+from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedError, WaitReason, artifact_path, secret_file_path
 from bootpilot_server.deciding.recipes import ArtifactRef, Profile
 from bootpilot_server.deciding.rendering import RenderedFile
 
@@ -70,17 +70,23 @@ def draft_boot(
             dtb_policy=profile.dtb_policy,
             dtb=artifact(profile.dtb) if profile.dtb else None,
             command_line=profile.command_line,
-            files=tuple(_payload_file(file) for file in files),
+            files=tuple(_payload_file(file, node.report) for file in files),
             loader=loader,
             dtb_overlays=tuple(artifact(ref) for ref in profile.dtb_overlays),
         ),
     )
 
 
-def _payload_file(file: RenderedFile) -> PayloadFile:
+def _payload_file(file: RenderedFile, report: Report) -> PayloadFile:
     """Made for one node at this moment, so it has one address: the server itself."""
     sha256 = hashlib.sha256(file.content).hexdigest()
-    return PayloadFile(file.path, Artifact((artifact_path(sha256),), len(file.content), sha256), file.mode)
+    url = secret_file_path(report.boot_id, secret_file_name(file, report.nonce)) if file.secret else artifact_path(sha256)
+    return PayloadFile(file.path, Artifact((url,), len(file.content), sha256), file.mode)
+
+
+def secret_file_name(file: RenderedFile, nonce: str) -> str:
+    """By which a file with a secret is fetched: nothing can be learned from it, for nobody else knows the nonce."""
+    return hashlib.sha256(f"{nonce} {file.path}".encode()).hexdigest()[:32]
 
 
 def draft_wait(node: NodeFacts, refusal: RefusedError) -> Plan:

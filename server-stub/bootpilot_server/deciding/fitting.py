@@ -7,6 +7,7 @@ from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedErro
 from bootpilot_server.deciding.drafts import local_features, required_features
 from bootpilot_server.deciding.recipes import ArtifactRef, LocalRecipe, Profile
 from bootpilot_server.deciding.rendering import RenderedFile, RenderError, node_context, render_file
+from bootpilot_server.deciding.secret_values import Secrets
 
 
 def fit_profile(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tuple[RenderedFile, ...]:
@@ -33,12 +34,24 @@ def fit_profile(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tupl
         )
     try:
         check_command_line(profile.command_line, report.arch)
-        context = node_context(node.node_id, report, profile.name)
-        return tuple(render_file(recipe, context) for recipe in profile.files)
+        return render_files(node, profile, artifacts.secrets) if profile.files else ()
     except FieldError as error:
         raise RefusedError(WaitReason.NO_USABLE_PLAN, f"profile {profile.name}: {error}") from error
     except RenderError as error:
         raise RefusedError(WaitReason.RENDER_ERROR, f"profile {profile.name}: {error}") from error
+
+
+def render_files(node: NodeFacts, profile: Profile, secrets: Secrets) -> tuple[RenderedFile, ...]:
+    """The profile's files for this node. Raises RenderError, SecretsWantedError."""
+    context = node_context(
+        node.node_id,
+        node.report,
+        profile.name,
+        name=node.name,
+        labels=node.labels,
+        static_address=node.static_address,
+    )
+    return tuple(render_file(recipe, context, secrets) for recipe in profile.files)
 
 
 def fit_local(node: NodeFacts, recipe: LocalRecipe) -> None:

@@ -1,5 +1,7 @@
 """What the server does by itself while it answers: it prunes at intervals, and sooner when much has come in.
 
+Files with secrets go within a minute or so of when their boot has no more use for them.
+
 Of all processes and servers of one database one does it: who enters its time first.
 """
 
@@ -10,6 +12,7 @@ import time
 
 from sqlalchemy import select, update
 
+from bootpilot_server.asking.secret_file_keeping import drop_over
 from bootpilot_server.errors import DatabaseUnavailableError
 from bootpilot_server.server import Server
 from bootpilot_server.store.database import Database
@@ -33,11 +36,12 @@ class Upkeep(threading.Thread):
 
     def run(self) -> None:
         minutes = self._server.config.keep.prune_minutes
-        while minutes:
+        while True:
             # Processes that started together do not look together.
             is_full = self._server.intake.wait_until_much(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 (no secret)
             try:
-                if is_full or take_turn(self._server.database, time.time(), minutes * 60.0):
+                drop_over(self._server, time.time())
+                if minutes and (is_full or take_turn(self._server.database, time.time(), minutes * 60.0)):
                     found = prune(self._server.database, self._server.config.keep, time.time())
                     log.info("pruned: %s", ", ".join(f"{count} {what}" for what, count in found.counts().items()))
             except DatabaseUnavailableError as error:

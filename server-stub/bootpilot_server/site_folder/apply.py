@@ -20,7 +20,7 @@ class Applied(Checked):
 
 def apply_folder(root: Path, server: Server, author: str = "") -> Applied:
     """Make the folder the next revision, if nothing is wrong with it. Raises OperatorError if there is no such folder."""
-    checked = check_folder(root, server.artifacts)
+    checked = check_folder(root, server.artifacts, server.secrets.references().keys())
     with server.database.reading() as connection:
         base = revision_records.current_number(connection)
     return put_in_force(checked, server, base, author)
@@ -46,7 +46,7 @@ def check_revision(server: Server, number: int) -> Checked:
         texts = revision_records.read_texts(connection, number)
     if texts is None:
         raise OperatorError(f"there is no revision {number}", "`bootpilot revisions` lists them")
-    return check_texts(texts, server.artifacts)
+    return check_texts(texts, server.artifacts, server.secrets.references().keys())
 
 
 def _overtaken(entry: revision_records.Entry | None, base: int) -> str:

@@ -1,6 +1,6 @@
 """A folder, or a revision's texts, and everything that is wrong with it: syntax, references, artifacts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from bootpilot_server.deciding.decision import StoredArtifact
 from bootpilot_server.deciding.recipes import ArtifactRef, Profile, Revision
 from bootpilot_server.site_folder.findings import Finding
 from bootpilot_server.site_folder.revision import read_revision
+from bootpilot_server.site_folder.secret_use import secret_findings
 from bootpilot_server.site_folder.settled import read_settled_folder
 from bootpilot_server.site_folder.toml_lines import key_lines, line_of
 
@@ -29,15 +30,20 @@ class Checked:
         return all(finding.warning for finding in self.findings)
 
 
-def check_folder(root: Path, store: ArtifactStore) -> Checked:
-    """Raises OperatorError if there is no such folder, or if it keeps changing while it is read."""
+def check_folder(root: Path, store: ArtifactStore, secrets: Set[str] = frozenset()) -> Checked:
+    """`secrets` are those declared on this server. Raises OperatorError if there is no such folder, or if it keeps changing
+    while it is read.
+    """
     texts, unreadable = read_settled_folder(root)
-    return check_texts(texts, store, unreadable)
+    return check_texts(texts, store, secrets, unreadable)
 
 
-def check_texts(texts: Mapping[str, str], store: ArtifactStore, unreadable: Iterable[Finding] = ()) -> Checked:
+def check_texts(
+    texts: Mapping[str, str], store: ArtifactStore, secrets: Set[str] = frozenset(), unreadable: Iterable[Finding] = ()
+) -> Checked:
     """The same for texts that were read, or put in force, before."""
     revision, findings = read_revision(texts)
+    findings += secret_findings(revision, texts, secrets)
     payloads = revision.payloads()
     stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
     absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]
