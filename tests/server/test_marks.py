@@ -18,7 +18,7 @@ from bootpilot_server.server import open_server
 from bootpilot_server.store import node_records
 from tests.fakes.bench import Bench, make_bench
 from tests.fakes.installing_boards import Board
-from tests.fakes.installs import Site, ask_from_power_on, board_uuid, install_rule, installer, mark_of, reason, text
+from tests.fakes.installs import INSTALLER, Site, ask_from_power_on, board_uuid, install_rule, installer, mark_of, reason, text
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of its own is made there)
 
@@ -55,6 +55,19 @@ def test_approval_of_an_adopted_board_by_name_does_not_by_itself_overwrite_its_d
     site.approve()
     assert site.plan().action is Action.LOCAL
     site.bench.apply(**site.texts | {"rules__lab": install_rule("v2")})
+    assert site.plan().writes_disk
+
+
+def test_nor_does_it_where_the_folder_is_put_in_force_only_after_the_approval(site: Site) -> None:
+    site.order(ordering.reinstall, "lamp")
+    site.install()
+    texts, site.texts = site.texts, {"rules__lab": install_rule("v1").replace("arm64", "armhf"), "profiles__lamp": INSTALLER}
+    site.lose_database()
+    site.plan()
+    site.approve()
+    site.bench.apply(**texts)
+    assert site.plan().action is Action.LOCAL
+    site.bench.apply(**texts | {"rules__lab": install_rule("v2")})
     assert site.plan().writes_disk
 
 
