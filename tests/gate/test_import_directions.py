@@ -55,6 +55,7 @@ AGENT_EDGES_ALLOWED = {"scripts": {"bootpilot_agent.run"}, "initramfs": {"bootpi
 # One door to other programs per folder, so that there is one place for time limits and environments.
 SUBPROCESS_DOORS = {
     "bootpilot_agent.run",
+    "bootpilot_server.artifacts.zstd_program",
     "bootpilot_server.asking.secret_reading",
     "initramfs.command",
     "scripts.lab.boot_server",

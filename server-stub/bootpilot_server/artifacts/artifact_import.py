@@ -1,31 +1,28 @@
-"""`bootpilot artifact add FILE`: into the store, and the lines that a profile needs to name it."""
+"""`bootpilot artifact add FILE`: into the store, and the lines that a profile needs to name it.
 
-import bz2
-import gzip
-import lzma
+Kernels are stored as kexec takes them: what wraps one is taken off here, once, and not on each board.
+"""
+
+import io
 import time
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 from sqlalchemy import select
 
-from bootpilot_server.artifacts.kernel_header import HEADER_BYTES, kernel_arch, role
+from bootpilot_server.artifacts.artifact_facts import ArtifactFacts, facts_of_artifact
+from bootpilot_server.artifacts.compression import FAULTS, unpacked_stream
+from bootpilot_server.artifacts.kernel_forms import PEEK_BYTES, Unwrapped, is_wrapped, unwrap
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server
 from bootpilot_server.store import schema
 from bootpilot_server.store.dialect import insert_or_update
 
 CHUNK_BYTES = 1 << 20
-# What the kernel unpacks as an initramfs (lib/decompress.c) and Python reads too; of others the size must be told.
-OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"\x5d\x00\x00": lzma.open,
-    b"BZh": bz2.open,
-}
+# What is unwrapped stands in memory meanwhile.
+MAX_WRAPPED_BYTES = 1 << 30
 TABLES = {"kernel": "[kernel]", "initrd": "[[initrd]]", "dtb": "[dtb]", "overlay": "[[dtb.overlay]]"}
 
 
@@ -36,36 +33,68 @@ class Imported:
     sha256: str
     size_bytes: int
     name: str
-    role: str
-    kernel_arch: str
+    facts: ArtifactFacts
     unpacked_bytes: int
+
+    @property
+    def kernel_arch(self) -> str:
+        return self.facts.arch
 
     def to_toml(self) -> str:
         """The lines to paste into a profile."""
-        lines = [TABLES[self.role], f'sha256 = "{self.sha256}"', f"size = {self.size_bytes}", f"name = {_quoted(self.name)}"]
-        if self.role == "dtb":
+        lines = [
+            TABLES[self.facts.role],
+            f'sha256 = "{self.sha256}"',
+            f"size = {self.size_bytes}",
+            f"name = {_quoted(self.name)}",
+        ]
+        if self.facts.role == "dtb":
             lines.append('policy = "file+fixups"')
         if self.unpacked_bytes:
             lines.append(f"unpacked_size = {self.unpacked_bytes}")
         return "\n".join(lines)
 
 
-def import_artifact(server: Server, path: Path, name: str) -> Imported:
-    """Raises OperatorError if the file cannot be read, HomeError if it cannot be stored."""
+@dataclass(frozen=True)
+class Import:
+    """What one file came to: `parts` are artifacts, `forms` what was taken off around them, the outermost first."""
+
+    parts: tuple[Imported, ...]
+    forms: tuple[str, ...] = ()
+    command_line: str = ""
+
+    def to_toml(self) -> str:
+        line = [f"command_line = {_quoted(self.command_line)}"] if self.command_line else []
+        return "\n".join([*line, *(part.to_toml() for part in self.parts)])
+
+
+def import_file(server: Server, path: Path, name: str) -> Import:
+    """Raises OperatorError if the file cannot be read or what it wraps cannot be had, HomeError if it cannot be stored."""
     try:
         with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
-            if not head:
-                raise OperatorError(f"{path}: is empty", "an artifact has at least one byte")
-            unpacked = _unpacked_bytes(path) if role(head) == "initrd" else 0
-            file.seek(0)
-            sha256, size = server.artifacts.add(file)
+            head = file.read(PEEK_BYTES)
+            if not is_wrapped(head):
+                return Import((import_artifact(server, path, name),))
+            data = head + file.read(MAX_WRAPPED_BYTES + 1 - len(head))
     except OSError as error:
         raise OperatorError(f"{path}: {error.strerror}") from error
-    named = {"name": name, "added_at": time.time()}
-    with server.database.writing() as connection:
-        insert_or_update(connection, schema.artifacts, {"sha256": sha256, **named}, named)
-    return Imported(sha256, size, name, role(head), kernel_arch(head), unpacked)
+    if len(data) > MAX_WRAPPED_BYTES:
+        raise OperatorError(f"{path}: larger than {MAX_WRAPPED_BYTES >> 20} MiB", "take it apart first; or --as-is")
+    inside = unwrap(data, str(path))
+    parts = tuple(_store(server, io.BytesIO(content), each) for each, content in _contents(inside, name))
+    return Import(parts, inside.forms, inside.command_line)
+
+
+def import_artifact(server: Server, path: Path, name: str) -> Imported:
+    """The file as it is. Raises OperatorError if it cannot be read, HomeError if it cannot be stored."""
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise OperatorError(f"{path}: is empty", "an artifact has at least one byte")
+            file.seek(0)
+            return _store(server, file, name)
+    except OSError as error:
+        raise OperatorError(f"{path}: {error.strerror}") from error
 
 
 def list_artifacts(server: Server) -> Sequence[tuple[str, int, str]]:
@@ -76,23 +105,41 @@ def list_artifacts(server: Server) -> Sequence[tuple[str, int, str]]:
     return [(sha256, stored[sha256].size_bytes, names.get(sha256, "")) for sha256 in sorted(stored)]
 
 
-def _unpacked_bytes(path: Path) -> int:
+def _contents(inside: Unwrapped, name: str) -> list[tuple[str, bytes]]:
+    """What to store under which name: the file's own where it is one thing only."""
+    found = [("linux", inside.kernel)] if inside.kernel else []
+    found += [(f"initrd{index or ''}", content) for index, content in enumerate(inside.initrds)]
+    found += [("dtb", inside.dtb)] if inside.dtb else []
+    return [(name if len(found) == 1 else f"{name}.{part}", content) for part, content in found]
+
+
+def _store(server: Server, file: BinaryIO, name: str) -> Imported:
+    sha256, size = server.artifacts.add(file)
+    named = {"name": name, "added_at": time.time()}
+    with server.database.writing() as connection:
+        insert_or_update(connection, schema.artifacts, {"sha256": sha256, **named}, named)
+    facts = facts_of_artifact(server.artifacts, sha256)
+    unpacked = 0
+    if facts.role == "initrd":
+        with server.artifacts.open(sha256) as stored:
+            unpacked = _unpacked_bytes(stored, size)
+    return Imported(sha256, size, name, facts, unpacked)
+
+
+def _unpacked_bytes(file: BinaryIO, size: int) -> int:
     """How much memory this initrd takes once the kernel unpacked it; 0 if that cannot be told."""
-    with path.open("rb") as file:
-        head = file.read(6)
+    head = file.read(6)
     if head.startswith((b"070701", b"070702")):
-        return path.stat().st_size
-    opener = next((opener for magic, opener in OPENERS.items() if head.startswith(magic)), None)
-    if opener is None:
-        return 0
+        return size
+    file.seek(0)
     try:
-        with opener(path) as stream:
-            return _count(stream)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error):
+        with unpacked_stream(file, head) as stream:
+            return _count(stream) if stream else 0
+    except (*FAULTS, OperatorError):
         return 0
 
 
-def _count(stream: BinaryIO) -> int:
+def _count(stream: IO[bytes]) -> int:
     total = 0
     while chunk := stream.read(CHUNK_BYTES):
         total += len(chunk)

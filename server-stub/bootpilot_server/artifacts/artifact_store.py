@@ -26,6 +26,8 @@ class ArtifactStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # What artifact_facts.py keeps; it goes with the artifact.
+        self.about = folder.parent / "about"
 
     def add(self, source: BinaryIO) -> tuple[str, int]:
         """Copy a stream in under its digest; returns digest and size. Adding again repairs a damaged file. Raises HomeError."""
@@ -81,6 +83,7 @@ class ArtifactStore:
         """A download that has begun goes on: its file stays until it is closed. Raises HomeError."""
         try:
             (self.folder / sha256).unlink(missing_ok=True)
+            (self.about / f"{sha256}.json").unlink(missing_ok=True)
         except OSError as error:
             raise HomeError(f"{self.folder / sha256}: {error.strerror}", "may this user write there?") from error
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootpilot_server.artifacts.artifact_facts import ArtifactFacts, facts_of_artifact
 from bootpilot_server.artifacts.artifact_store import ArtifactStore
 from bootpilot_server.deciding.decision import StoredArtifact
 from bootpilot_server.deciding.recipes import ArtifactRef, Profile, Revision
@@ -47,7 +48,33 @@ def check_texts(
     payloads = revision.payloads()
     stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
     absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]
-    return Checked(texts, revision, tuple(sorted({*unreadable, *findings, *absent})))
+    unfit = [finding for path, payload in payloads.items() for finding in _module_findings(path, payload, store, texts)]
+    return Checked(texts, revision, tuple(sorted({*unreadable, *findings, *absent, *unfit})))
+
+
+def _module_findings(path: str, profile: Profile, store: ArtifactStore, texts: Mapping[str, str]) -> list[Finding]:
+    """Initrds whose modules are all for other kernels: what needs a driver would not find it."""
+    known = {ref.sha256: facts for ref in (profile.kernel, *profile.initrds) if (facts := _facts(store, ref.sha256))}
+    kernel = known.get(profile.kernel.sha256)
+    modules = {sha256: known[sha256].modules for ref in profile.initrds if (sha256 := ref.sha256) in known}
+    fitting = kernel is None or any(kernel.version in versions for versions in modules.values())
+    if kernel is None or not kernel.version or fitting:
+        return []
+    findings = []
+    for index, ref in enumerate(profile.initrds):
+        if versions := modules.get(ref.sha256):
+            name = ref.name or ref.sha256[:12]
+            reason = f"initrd {name} has modules for {', '.join(versions)}, and the kernel is {kernel.version}"
+            line = line_of(key_lines(texts[path]), ("initrd", index, "sha256"))
+            findings.append(Finding(path, line, reason, warning=True))
+    return findings
+
+
+def _facts(store: ArtifactStore, sha256: str) -> ArtifactFacts | None:
+    try:
+        return facts_of_artifact(store, sha256)
+    except OSError:
+        return None
 
 
 def _artifact_findings(
