@@ -5,21 +5,29 @@ from the bytes received and never written again from the parsed form (signatures
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from bootpilot_agent.evidence import Evidence, evidence_from_fields
-from bootpilot_agent.fields import ENROL_PATTERN, MAX_BODY_BYTES, UUID_PATTERN, FieldError, Fields, Json
-from bootpilot_agent.inventory import Inventory
-from bootpilot_agent.linked_folders import check_unlinked
+from bootpilot_agent.artifact import SHA256_PATTERN, Artifact, PayloadFile, check_url
+from bootpilot_agent.fields import UUID_PATTERN, FieldError, Fields, Json
 from bootpilot_agent.local_boot import LocalBoot
+from bootpilot_agent.node_report import ARCHITECTURES, NONCE_PATTERN, VERSION, LastAttempt, Lease, Report
 
-VERSION = 1
-ARCHITECTURES = ("amd64", "arm64", "armhf", "riscv64")
-NONCE_PATTERN = r"[0-9a-f]{64}"
-SHA256_PATTERN = r"[0-9a-f]{64}"
+# Whoever speaks the protocol imports it from here.
+__all__ = [
+    "ARCHITECTURES",
+    "NONCE_PATTERN",
+    "SHA256_PATTERN",
+    "VERSION",
+    "Artifact",
+    "LastAttempt",
+    "Lease",
+    "PayloadFile",
+    "Report",
+    "check_url",
+]
+
 TOKEN_PATTERN = r"[0-9A-Za-z._~+/=-]{1,512}"
-MAX_ARTIFACT_BYTES = 1 << 40
 BUILD_PATTERN = r"[0-9A-Za-z][0-9A-Za-z._+-]{0,127}"
 # Loaders in a row from one power-on: the card's, a newer one, and a third where the site changes over meanwhile.
 MAX_LOADERS = 3
@@ -51,205 +59,6 @@ class Watchdog(StrEnum):
 
     STOP = "stop"
     KEEP = "keep"
-
-
-@dataclass(frozen=True)
-class Lease:
-    """The address configuration in use. `method` is dhcp, static or slaac; `client_id` is hex as sent in option 61."""
-
-    interface: str
-    method: str
-    address: str
-    gateway: str
-    dns: tuple[str, ...]
-    client_id: str
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "interface": self.interface,
-            "method": self.method,
-            "address": self.address,
-            "gateway": self.gateway,
-            "dns": list(self.dns),
-            "client_id": self.client_id,
-        }
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> "Lease":
-        return cls(
-            interface=fields.text("interface", most=64),
-            method=fields.text("method", most=16),
-            address=fields.text("address", most=64),
-            gateway=fields.text("gateway", most=64),
-            dns=fields.texts("dns", most=8, longest=64),
-            client_id=fields.text("client_id", most=512),
-        )
-
-
-@dataclass(frozen=True)
-class LastAttempt:
-    """A failure that never reached a server, told in the next report."""
-
-    boot_id: str
-    stage: str
-    message: str
-    hint: str
-
-    def to_json(self) -> dict[str, Json]:
-        return {"boot_id": self.boot_id, "stage": self.stage, "message": self.message, "hint": self.hint}
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> "LastAttempt":
-        return cls(
-            boot_id=fields.text("boot_id", pattern=UUID_PATTERN, expected="a UUID"),
-            stage=fields.text("stage", most=32),
-            message=fields.text("message", most=2000),
-            hint=fields.text("hint", most=2000),
-        )
-
-
-@dataclass(frozen=True)
-class Report:
-    """The body of POST /v1/boot. `clock_unix_s` is the board's idea of the time, wrong on boards without a battery.
-
-    `loader_builds` are the builds of the loaders since power-on, oldest first; the last one is `build_id`. `enrol` is the batch
-    and secret of the card, "" if it has none: never to be shown or stored.
-    """
-
-    boot_id: str
-    nonce: str
-    arch: str
-    agent_version: str
-    build_id: str
-    features: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-    inventory: Inventory
-    lease: Lease
-    clock_unix_s: int
-    last_attempt: LastAttempt | None
-    simulated: bool
-    loader_builds: tuple[str, ...] = ()
-    enrol: str = field(default="", repr=False)
-
-    def to_json(self) -> dict[str, Json]:
-        secret: dict[str, Json] = {"enrol": self.enrol} if self.enrol else {}
-        return secret | {
-            "version": VERSION,
-            "boot_id": self.boot_id,
-            "nonce": self.nonce,
-            "arch": self.arch,
-            "agent": {"version": self.agent_version, "build_id": self.build_id},
-            "loader_builds": list(self.loader_builds),
-            "features": list(self.features),
-            "evidence": [piece.to_json() for piece in self.evidence],
-            **self.inventory.to_json(),
-            "lease": self.lease.to_json(),
-            "clock": {"unix_s": self.clock_unix_s},
-            "last_attempt": self.last_attempt.to_json() if self.last_attempt else None,
-            "simulated": self.simulated,
-        }
-
-    @classmethod
-    def from_json(cls, raw: bytes, limit_bytes: int = MAX_BODY_BYTES) -> "Report":
-        """Bytes from the network -> Report. Raises FieldError that names the field."""
-        return cls.from_fields(Fields.from_bytes(raw, limit_bytes))
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> "Report":
-        """The same for JSON that was read before. Raises FieldError."""
-        fields.version(VERSION)
-        pieces = [evidence_from_fields(item) for item in fields.children("evidence", most=128)]
-        arch = fields.text("arch", most=16)
-        if arch not in ARCHITECTURES:
-            raise FieldError("arch", "one of " + ", ".join(ARCHITECTURES), arch)
-        return cls(
-            boot_id=fields.text("boot_id", pattern=UUID_PATTERN, expected="a UUID"),
-            nonce=fields.text("nonce", pattern=NONCE_PATTERN, expected="64 hex digits"),
-            arch=arch,
-            agent_version=fields.child("agent").text("version", most=64),
-            build_id=fields.child("agent").text("build_id", most=128),
-            features=fields.texts("features", longest=64),
-            evidence=tuple(piece for piece in pieces if piece is not None),
-            inventory=Inventory.from_fields(fields),
-            lease=Lease.from_fields(fields.child("lease")),
-            clock_unix_s=fields.child("clock").number("unix_s", least=-(2**40), most=2**40),
-            last_attempt=LastAttempt.from_fields(fields.child("last_attempt")) if fields.has("last_attempt") else None,
-            simulated=fields.flag("simulated"),
-            # The agents on the first cards know nothing of it.
-            loader_builds=fields.texts("loader_builds", most=16, longest=128) if fields.has("loader_builds") else (),
-            enrol=_enrol(fields),
-        )
-
-
-def _enrol(fields: Fields) -> str:
-    """A secret must not come back in an error's text."""
-    if not fields.has("enrol"):
-        return ""
-    try:
-        return fields.text("enrol", most=200, pattern=ENROL_PATTERN)
-    except FieldError:
-        raise FieldError("enrol", "BATCH:secret as `bootpilot batch create` prints it", "something else") from None
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One file known by size and SHA-256, with every place it can be had. `unpacked_bytes` is 0 where it says nothing."""
-
-    urls: tuple[str, ...]
-    size_bytes: int
-    sha256: str
-    unpacked_bytes: int = 0
-
-    def to_json(self) -> dict[str, Json]:
-        known: dict[str, Json] = {"urls": list(self.urls), "size": self.size_bytes, "sha256": self.sha256}
-        return {**known, "unpacked_size": self.unpacked_bytes} if self.unpacked_bytes else known
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> "Artifact":
-        urls = fields.texts("urls", most=16, longest=2048)
-        if not urls:
-            raise FieldError(fields.name_of("urls"), "at least one URL", [])
-        for index, url in enumerate(urls):
-            check_url(f"{fields.name_of('urls')}[{index}]", url)
-        return cls(
-            urls=urls,
-            size_bytes=fields.number("size", least=1, most=MAX_ARTIFACT_BYTES),
-            sha256=fields.text("sha256", pattern=SHA256_PATTERN, expected="64 lower-case hex digits"),
-            unpacked_bytes=fields.number_or_none("unpacked_size", most=MAX_ARTIFACT_BYTES) or 0,
-        )
-
-
-@dataclass(frozen=True)
-class PayloadFile:
-    """A small file the payload finds in its root: where, what, and its mode bits."""
-
-    path: str
-    artifact: Artifact
-    mode: int
-
-    def to_json(self) -> dict[str, Json]:
-        return {
-            "path": self.path,
-            "url": self.artifact.urls[0],
-            "size": self.artifact.size_bytes,
-            "sha256": self.artifact.sha256,
-            "mode": self.mode,
-        }
-
-    @classmethod
-    def from_fields(cls, fields: Fields) -> "PayloadFile":
-        path = fields.text("path", most=512, pattern=r"/[^\x00-\x1f\x7f]+", expected="an absolute path")
-        if any(part in ("", ".", "..") for part in path[1:].split("/")) or f"{path}/".startswith("/bootpilot/"):
-            raise FieldError(fields.name_of("path"), "a plain absolute path outside /bootpilot", path)
-        check_unlinked(fields.name_of("path"), path)
-        url = fields.text("url", most=2048)
-        check_url(fields.name_of("url"), url)
-        artifact = Artifact(
-            urls=(url,),
-            size_bytes=fields.number("size", most=16 << 20),
-            sha256=fields.text("sha256", pattern=SHA256_PATTERN, expected="64 lower-case hex digits"),
-        )
-        return cls(path, artifact, fields.number("mode", most=0o7777))
 
 
 @dataclass(frozen=True)
@@ -392,12 +201,6 @@ class Plan:
             local=LocalBoot.from_fields(fields.child("local")) if action is Action.LOCAL else None,
             done_deadline_s=fields.number_or_none("done_deadline_s", least=1, most=30 * 86400),
         )
-
-
-def check_url(name: str, url: str) -> None:
-    """A path on the server that answered, or an absolute http(s) URL without credentials. Raises FieldError."""
-    if not re.fullmatch(r"(/(?!/)|https?://(?![^/]*@)[^/])[!-~]*", url):
-        raise FieldError(name, "an http or https URL or a path on the server", url)
 
 
 def _read_overlays(dtb: Fields) -> tuple[Artifact, ...]:
