@@ -8,7 +8,9 @@ import pytest
 from bootpilot_agent.edges import BoardEdges
 from bootpilot_agent.errors import AgentError
 from bootpilot_agent.events import EventName
+from bootpilot_agent.fields import Json
 from bootpilot_agent.journal import Journal
+from bootpilot_agent.local_boot import Find, LocalBoot
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.recover import Recovery
 from tests.fakes.board import NOTHING_BOOTED, PATIENCE_S, Ended, Ending, FakeBoard, candidate
@@ -35,12 +37,14 @@ def test_a_server_that_says_wait_for_hours_keeps_the_board_from_rebooting(server
     assert board.clock.now_s > 6000
 
 
+LOCAL: dict[str, Json] = {"action": "local", "local": LocalBoot(Find.LOOKING, profile="debian").to_json()}
+
 Break = Callable[[FakeBootServer], object]
 FAILURES: list[tuple[str, int, str, Break]] = [
     ("plan", 68, "version", lambda server: server.edits.append(lambda plan: plan.update(version=2))),
     ("plan", 68, "another question", lambda server: server.edits.append(lambda plan: plan.update(nonce="0" * 64))),
     ("plan", 68, "requires teleport", lambda server: server.edits.append(lambda plan: plan.update(requires=["teleport"]))),
-    ("plan", 68, "requires local", lambda server: server.edits.append(lambda plan: plan.update(action="local"))),
+    ("plan", 68, "requires local", lambda server: server.edits.append(lambda plan: plan.update(LOCAL))),
     ("plan", 68, "got arm64 Image", lambda server: server.offer(arm64_image())),
     ("plan", 68, "truncated", lambda server: server.offer(bzimage(8192, claimed=90000))),
     ("memory", 69, "needed to load", lambda server: server.boot["kernel"].update(size=1 << 30)),  # type: ignore[union-attr]

@@ -68,7 +68,7 @@ def test_each_command_of_the_server_helps_where_nothing_is_installed(tmp_path: P
     argv = [sys.executable, "-S", "-B", "-m", "bootpilot_server", "artifact", "add", "--help"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'agent'}:{ROOT / 'server-stub'}"}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
-    assert (done.returncode, "a kernel (bzImage, Image, zImage)" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "what people call it" in done.stdout) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize(

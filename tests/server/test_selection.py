@@ -95,7 +95,7 @@ def test_every_condition_must_hold() -> None:
         ("arch", "expected FACT = VALUE; for example"),
         ("arch arm64", "expected FACT = VALUE"),
         ("", "expected FACT = VALUE"),
-        ("modell = x", "did you mean model?"),
+        ("modelx = x", "did you mean model?"),
         ("rack = r7", "(a label is written label.rack)"),
         ("state = failed", "there is no fact 'state'"),
         ("label.Rack = r7", "a label's key is lower-case letters"),
@@ -176,8 +176,8 @@ def test_comparisons_as_the_first_release_wrote_them_still_count(bench: Bench) -
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [
-        ('[match]\nmodle = "x"\n', 5, "match.modle: unknown key; did you mean model?"),
-        ('[match]\n[match.not]\nmodle = "x"\n', 6, "match.not.modle: unknown key; did you mean model?"),
+        ('[match]\nmodelx = "x"\n', 5, "match.modelx: unknown key; did you mean model?"),
+        ('[match]\n[match.not]\nmodelx = "x"\n', 6, "match.not.modelx: unknown key; did you mean model?"),
         ('[match]\nmemory_mib = "2 GB"\n', 5, "match.memory_mib: expected a number or a comparison"),
         ('[match]\nlabel.Rack = "x"\n', 5, "match.label.Rack: a label's key is"),
         ("[match]\nmodel = 1.5\n", 5, "match.model: expected text, a whole number, true, false or a list"),
