@@ -117,6 +117,10 @@ def _store(server: Server, file: BinaryIO, name: str) -> Imported:
     sha256, size = server.artifacts.add(file)
     named = {"name": name, "added_at": time.time()}
     with server.database.writing() as connection:
+        if not server.artifacts.has(sha256):
+            # It was there before and unneeded, and somebody pruned it between the last line and this one.
+            file.seek(0)
+            server.artifacts.add(file)
         insert_or_update(connection, schema.artifacts, {"sha256": sha256, **named}, named)
     facts = facts_of_artifact(server.artifacts, sha256)
     unpacked = 0

@@ -1,12 +1,14 @@
 """Which artifacts nobody needs any more, and their removal.
 
-Needed is what the revision in force names, what the plans of the last days name, and what was stored in the last days: an
-artifact is added before the profile that names it is applied. All of it is looked up and removed in one writer's transaction,
-and plans are made in such transactions too, so no plan ever names a file that goes at that moment.
+Needed is what the revision in force names, profiles and newer loaders alike (rollouts and nodes name profiles of it); what the
+revisions name that a rollback may return to; what the plans of the last days name; and what was stored in the last days: an
+artifact is added before the profile that names it is applied. All of it is looked up and removed in one writer's transaction.
+Plans and revisions are made in such transactions too, and look there that what they name is there still: so neither ever names
+a file that goes at that moment.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -15,6 +17,7 @@ from bootpilot_agent.plan import SHA256_PATTERN
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server
 from bootpilot_server.site_folder.profiles import MAX_DEADLINE_S
+from bootpilot_server.store import revision_records
 from bootpilot_server.store.schema import artifacts, boots, questions
 
 # No board may fetch for longer than the longest fetch_deadline_s.
@@ -31,17 +34,36 @@ class Unneeded:
     name: str
 
 
-def prune(server: Server, now: float, *, remove: bool) -> list[Unneeded]:
+@dataclass(frozen=True)
+class Sorted:
+    """What may go, and of the rest how many are kept for which reason; the first reason counts."""
+
+    unneeded: tuple[Unneeded, ...]
+    kept: Mapping[str, int]
+
+
+def prune(server: Server, now: float, *, remove: bool) -> Sorted:
     """What nobody needs, in order; with `remove` it is gone afterwards. Raises HomeError."""
     with server.database.writing() as connection:
-        needed = _named_in_force(server, connection).keys() | _named_by_plans(connection, now - KEPT_S)
         stored = server.artifacts.describe(server.artifacts.digests())
-        old = [sha256 for sha256 in sorted(stored.keys() - needed) if server.artifacts.stored_at(sha256) < now - KEPT_S]
+        left, kept = set(stored), dict[str, int]()
+        for reason, digests in _needed(server, connection, left, now):
+            kept[reason] = len(left & digests)
+            left -= digests
         names = {row.sha256: row.name for row in connection.execute(select(artifacts))}
-        found = [Unneeded(sha256, stored[sha256].size_bytes, names.get(sha256, "")) for sha256 in old]
+        found = tuple(Unneeded(sha256, stored[sha256].size_bytes, names.get(sha256, "")) for sha256 in sorted(left))
         if remove:
-            _remove(server, connection, old)
-    return found
+            _remove(server, connection, sorted(left))
+    return Sorted(found, kept)
+
+
+def _needed(server: Server, connection: Connection, stored: Set[str], now: float) -> Iterator[tuple[str, Set[str]]]:
+    """Each reason to keep an artifact, with all that it keeps."""
+    yield "named by the revision in force", _named_in_force(server, connection).keys()
+    targets = revision_records.last_texts(connection, server.config.keep.artifact_revisions)
+    yield "named by a revision that a rollback may return to", set(re.findall(SHA256_PATTERN, " ".join(targets)))
+    yield "named by a plan of the last days", _named_by_plans(connection, now - KEPT_S)
+    yield "added in the last days", {name for name in stored if server.artifacts.stored_at(name) >= now - KEPT_S}
 
 
 def remove_named(server: Server, texts: Sequence[str], now: float) -> list[str]:

@@ -9,7 +9,8 @@ kernels are stored as kexec takes them: one in gzip, an EFI zboot image, a U-Boo
 initrd, device tree and command line) is taken out of it first
 """
 PRUNE = """
-kept is what the revision in force names, what plans of the last 7 days name, and what was added in the last 7 days
+kept is what the revision in force names, what the last 10 revisions name (keep.artifact_revisions in server.toml: `bootpilot
+rollback` finds it all), what plans of the last 7 days name, and what was added in the last 7 days
 """
 
 

@@ -89,11 +89,14 @@ def artifact_rm(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def artifact_prune(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with opened_server(read_config(arguments.home), create=False) as server:
-        found = artifact_pruning.prune(server, time.time(), remove=arguments.yes)
+        looked = artifact_pruning.prune(server, time.time(), remove=arguments.yes)
+    found = looked.unneeded
     data: list[Json] = [{"sha256": item.sha256, "size": item.size_bytes, "name": item.name} for item in found]
     total = f"{len(found)} artifacts, {sum(item.size_bytes for item in found)} bytes"
     told = f"removed: {total}" if arguments.yes else f"would be removed: {total}" + ("; --yes removes them" if found else "")
+    kept = [f"kept: {count} {reason}" for reason, count in looked.kept.items() if count]
     rows = [[item.sha256, str(item.size_bytes), item.name or "-"] for item in found]
-    table = columns(("SHA256", "SIZE", "NAME"), rows) + "\n" if found else ""
-    terminal.tell({"removed": arguments.yes, "artifacts": data}, table + told)
+    table = [columns(("SHA256", "SIZE", "NAME"), rows)] if found else []
+    answer: dict[str, Json] = {"removed": arguments.yes, "artifacts": data, "kept": dict(looked.kept)}
+    terminal.tell(answer, "\n".join([*table, *kept, told]))
     return 0

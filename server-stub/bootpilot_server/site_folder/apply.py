@@ -36,6 +36,7 @@ def put_in_force(checked: Checked, server: Server, base: int, author: str, note:
             raise OperatorError(_overtaken(revision_records.read_entry(connection, number), base), "look again, and apply then")
         is_new = False
         if checked.is_usable:
+            _refuse_gone(checked, server)
             number, is_new = revision_records.add_revision(connection, checked.texts, time.time(), author, note)
     return Applied(**vars(checked), number=number, is_new=is_new)
 
@@ -47,6 +48,14 @@ def check_revision(server: Server, number: int) -> Checked:
     if texts is None:
         raise OperatorError(f"there is no revision {number}", "`bootpilot revisions` lists them")
     return check_texts(texts, server.artifacts, server.secrets.references().keys())
+
+
+def _refuse_gone(checked: Checked, server: Server) -> None:
+    """With the database to itself, in which artifacts go too: what was there when it was checked may have been pruned since."""
+    refs = {ref.sha256: ref for payload in checked.revision.payloads().values() for ref in payload.artifacts}
+    if gone := sorted(refs.keys() - server.artifacts.describe(refs).keys()):
+        text = f"artifact {refs[gone[0]].name or gone[0]} was removed from this server just now"
+        raise OperatorError(text, "`bootpilot artifact add` it again")
 
 
 def _overtaken(entry: revision_records.Entry | None, base: int) -> str:

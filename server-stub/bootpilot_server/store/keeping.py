@@ -22,6 +22,8 @@ class Keep:
     history_days: int = 730
     refusals_days: int = 30
     prune_minutes: int = 60
+    # How far back `bootpilot rollback` finds all that it needs after `bootpilot artifact prune`.
+    artifact_revisions: int = 10
 
     @classmethod
     def from_table(cls, table: object) -> "Keep":

@@ -59,6 +59,11 @@ def read_texts(connection: Connection, number: int) -> dict[str, str] | None:
     return None if content is None else dict(json.loads(content))
 
 
+def last_texts(connection: Connection, count: int) -> list[str]:
+    """What the newest revisions hold, each as one text."""
+    return list(connection.execute(select(revisions.c.texts).order_by(revisions.c.number.desc()).limit(count)).scalars())
+
+
 _ENTRY = (revisions.c.number, revisions.c.applied_at, revisions.c.applied_by, revisions.c.note)
 
 
