@@ -126,8 +126,8 @@ class InstallChanges:
 class Decision:
     """A plan without its token, the reasons in the order in which they were found, and the files it needs stored first.
 
-    `lacks` says what the first rule's profile needs and this board, with this loader, cannot do. `admits`: the rule approves the
-    board for good, which is to be counted in the transaction that answers.
+    `lacks` says what the first rule's profile needs and this board, with this loader, cannot do. `admits`: the rule approves
+    the board for good, which is to be counted in the transaction that answers.
     """
 
     plan: Plan
