@@ -17,6 +17,10 @@ BOARDS_FILE = "tests/qemu/test_boards.py"
 BOARD_RUN, LOST_KERNEL = "board_run", "lost_kernel"
 
 
+# Of bytes that tell a reader more than their length.
+MAX_BYTES_IN_NAME = 32
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests that take minutes each")
     parser.addoption(
@@ -53,6 +57,11 @@ def _boards_called(name: str) -> list[str]:
     """One board, or all of an architecture. Raises LabError."""
     of_arch = [board for board, machine in BY_BOARD.items() if machine.arch == name]
     return of_arch or [machine_named(name).board]
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes are named by their length: what gzip and friends make holds the time of day, and processes compare names."""
+    return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) and len(val) > MAX_BYTES_IN_NAME else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
