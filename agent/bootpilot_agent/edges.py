@@ -26,7 +26,7 @@ from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build, has_running_tree, takes_bare_tree
 from bootpilot_agent.settings import Settings
 from bootpilot_agent.silence import Silence
-from bootpilot_agent.unbinding import unbind_devices
+from bootpilot_agent.unbinding import LetGo, bind_again, unbind_devices
 
 if TYPE_CHECKING:
     from bootpilot_agent.conversation import Conversation, Conversations
@@ -52,6 +52,7 @@ class BoardEdges:
     _drivers_loaded: bool = False
     _network_started: bool = False
     _network_left: bool = False
+    _let_go: tuple[LetGo, ...] = ()
     _way: "Candidate | None" = None
     _settings: Settings | None = None
     _silence: Silence = field(init=False)
@@ -166,7 +167,7 @@ class BoardEdges:
         self.say("jumping into the payload's kernel")
         self._network_left = True
         self.devices.network.down()
-        unbind_devices(read_board(self.devices.root), self.say, self.devices.root)
+        self._let_go = unbind_devices(read_board(self.devices.root), self.say, self.devices.root)
         self._attention.release_watchdog(plan.watchdog, self._settings.watchdog_s if self._settings else 0)
 
     def jump(self) -> None:
@@ -223,6 +224,7 @@ class BoardEdges:
         if way is None or settings is None:
             return None
         self.say("back to the network, to tell the server")
+        bind_again(self._let_go, self.say)
         network = self.devices.network
         network.start(settings, read_evidence(identity_root(self.devices.root)))
         deadline = Deadline.after(RETURN_S, self.devices.clock)

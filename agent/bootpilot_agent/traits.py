@@ -33,7 +33,7 @@ class BoardTraits:
     """One row. `boards` are patterns of which one must fit; `why` says what is known and from where.
 
     `kexec_trouble`: the jump is known to fail, as a phrase that follows "kexec". `unbind`: (bus, driver) whose devices are
-    taken from their driver before the jump, because the next kernel cannot start them otherwise.
+    taken from their driver before the jump, because the next kernel cannot start them otherwise, or they write into its memory.
     """
 
     boards: tuple[str, ...]
@@ -52,6 +52,13 @@ BOARDS = (
         boards=("Apple Inc. MacBookAir7,*",),
         why="https://github.com/zbm-dev/zfsbootmenu/pull/104: what hangs on USB is invisible to the next kernel otherwise",
         unbind=(("pci", "xhci_hcd"),),
+    ),
+    BoardTraits(
+        boards=("*",),
+        why="a virtio device keeps its receive buffers though its link is down; what comes after the jump is written there, "
+        "into the next kernel. Seen with 6.12 on virtio-mmio: a TCP segment among the symbols of a kernel, and a kernel that "
+        "said no word while packets came in. Its driver resets the device when it lets go",
+        unbind=(("virtio", "virtio_net"),),
     ),
 )
 

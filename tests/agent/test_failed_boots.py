@@ -123,6 +123,18 @@ def test_coming_back_from_the_jump_is_a_failure_and_ends_in_a_reboot(server: Fak
     assert server.events()[-2:] == [EventName.HANDOVER, EventName.FAILED]
 
 
+def test_what_was_let_go_for_a_jump_that_came_back_is_the_networks_again(server: FakeBootServer, tmp_path: Path) -> None:
+    board = FakeBoard(tmp_path, servers=(server.url,), shell=False)
+    board.run.jump_works = False
+    driver = board.root / "sys/bus/virtio/drivers/virtio_net"
+    driver.mkdir(parents=True)
+    (driver / "virtio1").symlink_to("nowhere")
+    board.boot()
+    assert (driver / "unbind").read_text() == "virtio1"
+    assert (driver / "bind").read_text() == "virtio1"
+    assert server.events()[-1] is EventName.FAILED
+
+
 def test_a_jump_that_came_back_where_the_network_does_not_ends_in_a_reboot_all_the_same(
     server: FakeBootServer, tmp_path: Path
 ) -> None:

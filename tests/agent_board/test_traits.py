@@ -9,7 +9,7 @@ from bootpilot_agent.cpus import read_cpu
 from bootpilot_agent.hardware import read_inventory
 from bootpilot_agent.inventory import Board, Cpu, KexecCapability
 from bootpilot_agent.traits import BOARDS, WATCHDOGS, kexec_trouble, to_unbind, watchdog_traits
-from bootpilot_agent.unbinding import unbind_devices
+from bootpilot_agent.unbinding import LetGo, bind_again, unbind_devices
 
 PI_4, PI_5 = Board("", ("raspberrypi,4-model-b", "brcm,bcm2711")), Board("", ("raspberrypi,5-model-b", "brcm,bcm2712"))
 ONE = Cpu("", 4, 1, "psci")
@@ -79,7 +79,26 @@ def test_devices_are_taken_from_their_driver_where_the_board_needs_it(tmp_path: 
     unbind_devices(Board("Apple Inc. MacBookAir7,2", ("Apple Inc.", "MacBookAir7,2")), said.append, tmp_path)
     assert (driver / "unbind").read_text() == "0000:00:14.0"
     assert said == ["xhci_hcd: let go of 0000:00:14.0 for the next kernel"]
-    assert to_unbind(PI_4) == ()
+    assert ("pci", "xhci_hcd") not in to_unbind(PI_4)
+
+
+@pytest.mark.parametrize("board", [PI_4, Board("", ())], ids=["a board with a name", "one without"])
+def test_no_network_device_of_virtio_is_left_that_could_write_into_the_next_kernel(board: Board, tmp_path: Path) -> None:
+    driver = tmp_path / "sys/bus/virtio/drivers/virtio_net"
+    driver.mkdir(parents=True)
+    (driver / "virtio1").symlink_to("../../../../devices/platform/10008000.virtio_mmio/virtio1")
+    said: list[str] = []
+    let_go = unbind_devices(board, said.append, tmp_path)
+    assert (driver / "unbind").read_text() == "virtio1"
+    bind_again(let_go, said.append)
+    assert (driver / "bind").read_text() == "virtio1"
+    assert said == ["virtio_net: let go of virtio1 for the next kernel"]
+
+
+def test_a_device_that_does_not_come_back_is_named(tmp_path: Path) -> None:
+    said: list[str] = []
+    bind_again([LetGo(tmp_path / "virtio_net", "virtio1")], said.append)
+    assert said[0].startswith("virtio_net: virtio1 does not come back")
 
 
 def test_a_device_that_cannot_be_let_go_does_not_stop_the_jump(tmp_path: Path) -> None:
