@@ -96,5 +96,9 @@ class Machine:
 
 
 def started_directly(machine: Machine, arguments: tuple[str, ...]) -> Machine:
-    """The same machine without firmware and card: QEMU loads the loader, with these arguments."""
-    return replace(machine, start=Start.KERNEL, named=Named.DMI, firmware=(), board="", loader_arguments=arguments)
+    """The same machine without firmware and card: QEMU loads the loader, with these arguments.
+
+    The device tree is then QEMU's own, without a serial number.
+    """
+    named = Named.MAC if machine.named is Named.TREE else machine.named
+    return replace(machine, start=Start.KERNEL, named=named, firmware=(), board="", loader_arguments=arguments)
