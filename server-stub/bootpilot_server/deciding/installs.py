@@ -84,7 +84,7 @@ def step_before_rules(node: NodeFacts, rule: Rule | None, profiles: Mapping[str,
     """What stands before every rule: adoption and a person's orders. None if rules decide. `rule` is the one that would."""
     current = node.install
     if node.adopted:
-        return replace(_started(node, current, profiles, may_install=False), covers=_cover(node, rule, profiles))
+        return replace(_started(node, current, profiles), covers=_cover(node, rule, profiles))
     if node.standing == LOCAL:
         return Step(Course.LOCAL, "its own disk, as ordered (`bootpilot node release` ends this)", current)
     if node.standing.startswith(RESCUE):
@@ -145,19 +145,18 @@ def _offered(node: NodeFacts, install: InstallFacts, profiles: Mapping[str, Prof
     )
 
 
-def _started(
-    node: NodeFacts, install: InstallFacts | None, profiles: Mapping[str, Profile], *, may_install: bool = True
-) -> Step:
-    """The installed system, or what becomes of a board whose disk does not boot."""
+def _started(node: NodeFacts, install: InstallFacts | None, profiles: Mapping[str, Profile]) -> Step:
+    """The installed system, or what becomes of a board whose disk does not boot: if it is adopted, a person looks."""
     profile = profiles.get(install.profile) if install else None
     recipe = profile.local if profile else Profile.local
     if install is None or install.local_failures < recipe.failures:
         text = f"install {install.id} is on its disk" if install else "what is on its disk"
         return Step(Course.LOCAL, text, install)
     broken = f"install {install.id} did not start from the disk {install.local_failures} times in a row: {install.last_failure}"
-    if recipe.otherwise is Otherwise.RESCUE:
+    otherwise = Otherwise.WAIT if node.adopted else recipe.otherwise
+    if otherwise is Otherwise.RESCUE:
         return Step(Course.PROFILE, f"profile {recipe.rescue} for rescue: {broken}", install, recipe.rescue)
-    if recipe.otherwise is Otherwise.REINSTALL and may_install and install.origin != ADOPTED and not install.is_automatic:
+    if otherwise is Otherwise.REINSTALL and install.origin != ADOPTED and not install.is_automatic:
         again = node.installs.get(automatic_install_id(node.node_id, install.id))
         if again is None:
             made = InstallFacts(automatic_install_id(node.node_id, install.id), AUTO + install.id, install.profile)
