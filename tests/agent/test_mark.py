@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bootpilot_agent.evidence import EvidenceKind, grade_evidence
 from bootpilot_agent.fields import FieldError, Fields, Json
 from bootpilot_agent.inventory import Disk, Transport
-from bootpilot_agent.mark import HEADER, MAGIC, MARK_PARTITION_BYTES, Mark
+from bootpilot_agent.mark import HEADER, MAGIC, MARK_FILE, MARK_PARTITION_BYTES, MARK_PARTITION_TYPE, Mark
 
 NODE, INSTALL = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 MARK = Mark(NODE, INSTALL, "dt-serial", "10000000abcdef01", "4d0b5f4c-01", 600)
@@ -38,6 +38,12 @@ def test_its_form_on_the_disk_is_the_documented_one() -> None:
         "root_partuuid": "4d0b5f4c-01",
         "autonomous_after_s": 600,
     }
+
+
+def test_the_places_in_which_marks_are_looked_for_stay_the_same_for_ever() -> None:
+    """Disks that were installed years ago are read by tomorrow's agents, and today's cards read tomorrow's disks."""
+    assert MARK_PARTITION_TYPE == "6c2b2f0e-3f2a-4c57-9f4e-b0076b1107ed"
+    assert (MARK_PARTITION_BYTES, MARK_FILE) == (1_048_576, "etc/bootpilot/installed.json")
 
 
 @pytest.mark.parametrize("raw", [b"", bytes(MARK_PARTITION_BYTES), b"\xff" * 4096, MAGIC[:15]])
