@@ -15,7 +15,7 @@ from bootpilot_server.deciding.rollouts import advance
 from bootpilot_server.serving.rollout_watch import look
 from bootpilot_server.store import install_records
 from tests.fakes import site
-from tests.fakes.rollout_boards import Grid, GridBoard, make_grid, put_in_force
+from tests.fakes.rollout_boards import OLD_RULE, Grid, GridBoard, make_grid, put_in_force
 
 Output = pytest.CaptureFixture[str]
 
@@ -266,9 +266,12 @@ def test_a_board_that_cannot_do_it_goes_on_by_the_rules_and_is_not_counted(grid:
     assert shown(grid, capsys)["reached"] == 0
 
 
-def test_boards_that_nobody_approved_are_in_no_rollout(grid: Grid) -> None:
+def test_boards_that_nobody_approved_are_in_no_rollout(grid: Grid, capsys: Output) -> None:
     create(grid, "--wave", "rest")
     assert GridBoard(grid, 900).boot() == "not-approved"
+    put_in_force(grid, rules__lab=OLD_RULE + "admit = true\n")
+    assert GridBoard(grid, 901).boot() == "old"
+    assert shown(grid, capsys)["reached"] == 0
 
 
 def test_two_rollouts_that_mean_one_node_are_refused(grid: Grid, capsys: Output) -> None:
