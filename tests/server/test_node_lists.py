@@ -7,7 +7,7 @@ import pytest
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_server import cli
 from bootpilot_server.deciding.records import NodeRecord
-from bootpilot_server.store import node_records
+from bootpilot_server.store import node_records, schema
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, piece, serial
 
@@ -138,3 +138,13 @@ def test_a_list_does_not_take_names_or_addresses_of_others_and_completes_known_b
     assert run(bench, "node", "import", write(tmp_path, both)) == 0
     assert {node.name for node in nodes(bench)} == {"rack7-03", "rack7-04"}
     assert bench.plan(make_report(evidence=serial("10000000abcd0001"))).boot is not None
+
+
+def test_looking_at_a_list_waits_for_no_writer_and_holds_up_none(bench: Bench, tmp_path: Path, capsys: Output) -> None:
+    bench.apply(rules__lab=WAITS)
+    path = write(tmp_path, "serial,name\n10000000abcd0002,rack7-03\n")
+    with bench.server.database.writing() as connection:
+        connection.execute(schema.about.insert().values(key="busy", value="yes"))
+        assert run(bench, "node", "import", path, "--dry-run") == 0
+    assert "1 boards announced" in capsys.readouterr().out
+    assert nodes(bench) == []

@@ -23,14 +23,33 @@ Holders = dict[tuple[Announced, str], set[str]]
 Expected = dict[str, set[tuple[Announced, str]]]
 
 
+@dataclass(frozen=True)
+class Completion:
+    """What a row changes of a node that is known: columns, by what it is expected, whether it approves it; and in words."""
+
+    node: NodeRecord
+    columns: dict[str, object]
+    keys: tuple[tuple[Announced, str], ...]
+    approves: bool
+    told: str
+
+
 @dataclass
 class Announcement:
-    """What a list changes: records that it makes, those that it changes with how, those that are as it says, and its faults."""
+    """What a list changes: records that it makes, those that it changes, those that are as it says, and its faults."""
 
-    made: list[str] = field(default_factory=list)
-    changed: list[tuple[str, str]] = field(default_factory=list)
+    fresh: list[tuple[NodeRecord, ListedNode]] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
     same: int = 0
     faults: list[ListFault] = field(default_factory=list)
+
+    @property
+    def made(self) -> list[str]:
+        return [record.id for record, _ in self.fresh]
+
+    @property
+    def changed(self) -> list[tuple[str, str]]:
+        return [(completion.node.id, completion.told) for completion in self.completions]
 
     @property
     def touches(self) -> int:
@@ -40,7 +59,20 @@ class Announcement:
 def announce(
     connection: Connection, rows: Sequence[ListedNode], profiles: Collection[str], by: str, now: float
 ) -> Announcement:
-    """Nothing may be kept if there are faults: the caller undoes the transaction."""
+    """The whole list, or nothing if it has faults."""
+    found = look_through(connection, rows, profiles, by, now)
+    if not found.faults:
+        for completion in found.completions:
+            _complete(connection, completion, by, now)
+        if found.fresh:
+            _add(connection, found.fresh, by, now)
+    return found
+
+
+def look_through(
+    connection: Connection, rows: Sequence[ListedNode], profiles: Collection[str], by: str, now: float
+) -> Announcement:
+    """What the list would change. Only reads: with 20 000 rows this takes a second or more, and boards go on asking."""
     done = Announcement()
     known = {row["id"]: NodeRecord(**row) for row in connection.execute(select(nodes).where(nodes.c.conflict == "")).mappings()}
     holders, strong, expected = _holders(connection, known)
@@ -51,11 +83,10 @@ def announce(
         return done
     for row in rows:
         if node_id := taken[row.line]:
-            _complete(connection, known[node_id], expected.get(node_id, set()), row, by, now, done)
-    fresh = [(_record(row, by, now), row) for row in rows if not taken[row.line]]
-    if fresh:
-        _add(connection, fresh, by, now)
-    done.made = [record.id for record, _ in fresh]
+            completion = _completion(known[node_id], expected.get(node_id, set()), row)
+            done.completions += [completion] if completion.told else []
+            done.same += not completion.told
+    done.fresh = [(_record(row, by, now), row) for row in rows if not taken[row.line]]
     return done
 
 
@@ -162,31 +193,27 @@ def _add(connection: Connection, fresh: Sequence[tuple[NodeRecord, ListedNode]],
     connection.execute(history.insert(), entries)
 
 
-def _complete(
-    connection: Connection,
-    node: NodeRecord,
-    expected: set[tuple[Announced, str]],
-    row: ListedNode,
-    by: str,
-    now: float,
-    done: Announcement,
-) -> None:
+def _completion(node: NodeRecord, expected: set[tuple[Announced, str]], row: ListedNode) -> Completion:
     said: dict[str, str] = {"name": row.name, "static_address": row.static_address, "profile_override": row.profile}
     fresh: dict[str, object] = {key: value for key, value in said.items() if value and value != getattr(node, key)}
     labels = node.read_labels() | row.labels
     if labels != node.read_labels():
         fresh["labels"] = json.dumps(labels, sort_keys=True)
     told = [f"{key} {value}" for key, value in fresh.items()]
-    if not node.has_reported and expected != set(row.keys):
-        evidence_records.expect(connection, node.id, row.keys)
-        told.append("known by " + ", ".join(f"{kind.value} {value}" for kind, value in row.keys))
+    keys = row.keys if not node.has_reported and expected != set(row.keys) else ()
+    if keys:
+        told.append("known by " + ", ".join(f"{kind.value} {value}" for kind, value in keys))
     if node.approved_at is None:
-        node_records.approve_node(connection, node.id, now, BY_LIST, by)
         told.append("approved")
-    if not told:
-        done.same += 1
-        return
-    if fresh:
-        node_records.change_node(connection, node.id, **fresh)
-    node_records.add_history(connection, node.id, f"by a list: {'; '.join(told)} ({by})", now)
-    done.changed.append((node.id, "; ".join(told)))
+    return Completion(node, fresh, keys, node.approved_at is None, "; ".join(told))
+
+
+def _complete(connection: Connection, completion: Completion, by: str, now: float) -> None:
+    node_id = completion.node.id
+    if completion.keys:
+        evidence_records.expect(connection, node_id, completion.keys)
+    if completion.approves:
+        node_records.approve_node(connection, node_id, now, BY_LIST, by)
+    if completion.columns:
+        node_records.change_node(connection, node_id, **completion.columns)
+    node_records.add_history(connection, node_id, f"by a list: {completion.told} ({by})", now)

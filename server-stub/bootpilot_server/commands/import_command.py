@@ -6,8 +6,8 @@ import time
 from sqlalchemy import Connection
 
 from bootpilot_agent.fields import Json
-from bootpilot_server.asking.announcing import Announcement, announce
-from bootpilot_server.commands.rehearsal import carry_out, rehearse
+from bootpilot_server.asking.announcing import Announcement, announce, look_through
+from bootpilot_server.commands.rehearsal import carry_out
 from bootpilot_server.commands.selecting import author_of, is_meant
 from bootpilot_server.commands.terminal import Terminal
 from bootpilot_server.deciding.node_list import MAX_LIST_BYTES, ListFault, read_node_list
@@ -33,7 +33,8 @@ def node_import(arguments: argparse.Namespace, terminal: Terminal) -> int:
         def deed(connection: Connection) -> Announcement:
             return announce(connection, rows, server.revisions.in_force(connection).profiles, by, now)
 
-        shown = rehearse(server.database, deed)
+        with server.database.reading() as connection:
+            shown = look_through(connection, rows, server.revisions.in_force(connection).profiles, by, now)
         if shown.faults:
             return _refuse(arguments, terminal, sorted(shown.faults))
         told = _told(shown)
@@ -43,7 +44,7 @@ def node_import(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if not is_meant(arguments, terminal, shown.touches, told, f"import {shown.touches} nodes?"):
             return 1
         done = carry_out(server.database, deed, shown, lambda found: (len(found.made), found.changed, found.faults))
-    terminal.tell(_data(done, changed=True), told)
+    terminal.tell(_data(done, changed=done.touches > 0), told)
     return 0
 
 
