@@ -13,6 +13,8 @@ from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.store import evidence_records, node_records, schema
 from tests.fakes.bench import Bench
+from tests.fakes.installing_boards import Board, World
+from tests.fakes.installs import INSTALLER, install_rule
 from tests.fakes.reports import again, make_report, piece
 
 KIND = EvidenceKind
@@ -231,3 +233,69 @@ def test_a_board_known_by_no_serial_number_is_flagged_wherever_it_is_shown(
         assert "medium" in capsys.readouterr().out
     for path in ("/", f"/nodes/{node}"):
         assert "medium evidence" in bench.client.get(path).text
+
+
+@pytest.mark.parametrize("keeps_the_installed", [True, False])
+@pytest.mark.parametrize("both", [True, False])
+def test_what_a_key_installed_under_either_record_is_not_installed_again_when_they_are_one(
+    bench: Bench, keeps_the_installed: bool, both: bool
+) -> None:
+    bench.apply(profiles__lamp=INSTALLER, rules__lab=install_rule("v1"))
+    world = World(bench.server)
+    installed, other = Board(world, 1), Board(world, 2)
+    ids = []
+    for one in (installed, other):
+        one.power_on()
+        waiting = one.ask()
+        assert waiting is not None
+        ids.append(waiting.node_id)
+        assert run(bench, "approve", waiting.node_id) == 0
+    installed.power_on()
+    plan = installed.ask()
+    assert plan is not None
+    assert plan.writes_disk
+    installed.begin_install()
+    installed.say_done()
+    if both:
+        # The other record was offered its own install of this key, and it is still wanted.
+        other.power_on()
+        offered = other.ask()
+        assert offered is not None
+        assert offered.install_id != plan.install_id
+    kept, gone = ids if keeps_the_installed else ids[::-1]
+    assert run(bench, "node", "merge", kept, gone, "--yes") == 0
+    # With no mark on its disk, so that only the records can tell.
+    for board_of_today in (installed, other):
+        board_of_today.mark = None
+        board_of_today.power_on()
+        now = board_of_today.ask()
+        assert now is not None
+        assert (now.node_id, now.action) == (kept, Action.LOCAL)
+
+
+def test_a_replaced_board_that_installed_itself_is_not_installed_again_under_the_kept_record(bench: Bench) -> None:
+    bench.apply(profiles__lamp=INSTALLER, rules__lab=install_rule("v1"))
+    world = World(bench.server)
+    old, new = Board(world, 1), Board(world, 2)
+    ids = []
+    for one in (old, new):
+        one.power_on()
+        waiting = one.ask()
+        assert waiting is not None
+        ids.append(waiting.node_id)
+        assert run(bench, "approve", waiting.node_id) == 0
+    new.power_on()
+    assert new.ask()
+    new.begin_install()
+    new.say_done()
+    assert run(bench, "node", "replace", ids[0], "--with", ids[1], "--yes") == 0
+    new.power_on()
+    now = new.ask()
+    assert now is not None
+    assert (now.node_id, now.action) == (ids[0], Action.LOCAL)
+    # Another key, and only that, installs anew.
+    bench.apply(profiles__lamp=INSTALLER, rules__lab=install_rule("v2"))
+    new.power_on()
+    later = new.ask()
+    assert later is not None
+    assert later.writes_disk

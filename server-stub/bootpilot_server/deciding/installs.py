@@ -103,7 +103,7 @@ def step_by_rule(node: NodeFacts, rule: Rule, profiles: Mapping[str, Profile]) -
     by_rule = _wanted_by(node, rule, profiles)
     if by_rule is None:
         outranks = current is not None and (current.origin == ORDER or current.is_automatic)
-        return _started(node, current, profiles) if outranks else Step(Course.RULES, profile=rule.profile)
+        return _by_order(_started(node, current, profiles)) if outranks else Step(Course.RULES, profile=rule.profile)
     wanted = node.installs.get(by_rule.id)
     if wanted is None:
         # Nobody knows which key the disk of an adopted node answers: the first one that is met counts as met.
@@ -157,12 +157,16 @@ def _started(node: NodeFacts, install: InstallFacts | None, profiles: Mapping[st
     if otherwise is Otherwise.RESCUE:
         return Step(Course.PROFILE, f"profile {recipe.rescue} for rescue: {broken}", install, recipe.rescue)
     if otherwise is Otherwise.REINSTALL and install.origin != ADOPTED and not install.is_automatic:
-        again = node.installs.get(automatic_install_id(node.node_id, install.id))
-        if again is None:
+        # By its origin, not by its id: that holds the id which the node had then, and it may have been merged since.
+        if not any(facts.origin == AUTO + install.id for facts in node.installs.values()):
             made = InstallFacts(automatic_install_id(node.node_id, install.id), AUTO + install.id, install.profile)
             return replace(_offered(node, made, profiles), text=f"{broken}; installed once more as {made.id}")
         broken += "; it was installed once more already"
     return Step(Course.HOLD, f"{broken}; `bootpilot node release {node.node_id}` tries again, `reinstall` installs", install)
+
+
+def _by_order(step: Step) -> Step:
+    return replace(step, text=f"{step.text}, as ordered (`bootpilot node follow-rules` ends this)")
 
 
 def _is_unfinished(install: InstallFacts | None) -> bool:
@@ -172,14 +176,15 @@ def _is_unfinished(install: InstallFacts | None) -> bool:
 def _wanted_by(node: NodeFacts, rule: Rule | None, profiles: Mapping[str, Profile]) -> InstallFacts | None:
     """The install that a rule wants, None for a rule that installs nothing. Whatever writes a disk has a key: without one of
     the rule's (a node's own profile) it is the profile's name. What the key meant under an id that the node had before it was
-    merged is the same install.
+    merged is the same install, and done if it is done under one of them.
     """
     if rule is None or rule.profile not in profiles or not profiles[rule.profile].writes_disk:
         return None
     key = rule.install or f"profile:{rule.profile}"
     ids = [rule_install_id(node_id, key) for node_id in (node.node_id, *sorted(node.former_ids))]
-    known = next((install_id for install_id in ids if install_id in node.installs), ids[0])
-    return InstallFacts(known, RULE + key, rule.profile)
+    known = [install_id for install_id in ids if install_id in node.installs]
+    done = [install_id for install_id in known if node.installs[install_id].state is InstallState.DONE]
+    return InstallFacts((done + known + ids)[0], RULE + key, rule.profile)
 
 
 def _cover(node: NodeFacts, rule: Rule | None, profiles: Mapping[str, Profile]) -> InstallFacts | None:
