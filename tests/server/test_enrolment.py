@@ -347,3 +347,30 @@ def test_boards_that_were_made_up_make_room_after_two_hours_of_silence(bench: Be
         node_records.change_node(connection, nodes(bench)[0].id, name="kept-one")
     assert bench.client.post("/v1/boot", data=body_of(board(9))).status_code == 200
     assert sorted(node.name for node in nodes(bench)) == ["", "kept-one"]
+
+
+def test_a_profile_of_its_own_is_given_and_taken_by_name_or_selector(bench: Bench, capsys: Output) -> None:
+    bench.apply(profiles__other=profile().replace("panic=10", "panic=20"))
+    node_id = bench.plan().node_id
+
+    def gets() -> str:
+        plan = bench.plan()
+        return plan.boot.profile if plan.boot else str(plan.wait and plan.wait.reason)
+
+    assert run(bench, "node", "profile", node_id, "other", "--as", "irina") == 0
+    told = capsys.readouterr().out
+    assert f"given other: {node_id}" in told
+    assert "1 of them not approved: they wait until `bootpilot approve`" in told
+    assert gets() == "not-approved"
+    assert run(bench, "approve", node_id) == 0
+    assert gets() == "other"
+    assert run_json(bench, capsys, "node", "profile", node_id, "-") == {"profile": "", "nodes": [node_id], "not_approved": []}
+    assert gets() == "ram-page"
+    assert run(bench, "node", "profile", "other", "--where", "arch = arm64") == 0
+    assert gets() == "other"
+    assert "own profile other, before (what rules say) (irina)" in history(bench, node_id)
+    capsys.readouterr()
+    assert run(bench, "node", "profile", node_id, "othr") == 1
+    assert "there is no profile othr in revision 1" in capsys.readouterr().err
+    assert run(bench, "node", "profile", "other") == 2
+    assert gets() == "other"

@@ -13,6 +13,7 @@ from tests.fakes.bench import Bench
 from tests.fakes.installing_boards import FEATURES, Board, Running, World
 from tests.fakes.installs import INSTALLER, install_rule
 from tests.fakes.reports import make_report
+from tests.fakes.site import profile
 
 
 @pytest.fixture
@@ -214,3 +215,58 @@ def test_every_order_explains_itself(capsys: pytest.CaptureFixture[str], tmp_pat
         with pytest.raises(SystemExit, match="0"):
             main(["--home", str(tmp_path), "node", verb, "--help"])
         assert "--where" in capsys.readouterr().out
+
+
+RULES = {"rules__lamp": install_rule("v1", priority=5), "rules__lab": 'priority = 10\nprofile = "ram-page"\n'}
+
+
+def test_a_board_installed_by_order_starts_its_disk_until_it_is_to_follow_the_rules(bench: Bench, rack: list[Board]) -> None:
+    bench.apply(profiles__lamp=INSTALLER, **RULES)
+    assert node(bench, "reinstall", rack[0].serial, "--profile", "lamp") == 0
+    complete(rack[0])
+    assert boots(rack[0]).action is Action.LOCAL
+    assert node(bench, "release", rack[0].serial) == 0
+    assert boots(rack[0]).action is Action.LOCAL
+    assert node(bench, "follow-rules", rack[0].serial) == 0
+    assert boots(rack[0]).boot.profile == "ram-page"
+    bench.apply(profiles__lamp=INSTALLER, rules__lamp=RULES["rules__lamp"], rules__lab='priority = 1\nprofile = "ram-page"\n')
+    assert boots(rack[0]).install_id
+
+
+def test_following_the_rules_makes_no_install_again_that_the_order_came_after(bench: Bench, rack: list[Board]) -> None:
+    assert node(bench, "reinstall", rack[0].serial) == 0
+    complete(rack[0])
+    assert node(bench, "follow-rules", rack[0].serial) == 0
+    assert boots(rack[0]).action is Action.LOCAL
+    assert boots(rack[0]).action is Action.LOCAL
+
+
+def test_an_order_that_is_not_done_is_taken_back_and_the_rules_install_counts_again(bench: Bench, rack: list[Board]) -> None:
+    assert node(bench, "reinstall", rack[0].serial) == 0
+    ordered = boots(rack[0]).install_id
+    assert node(bench, "follow-rules", rack[0].serial) == 0
+    by_rule = boots(rack[0])
+    assert by_rule.writes_disk
+    assert by_rule.install_id != ordered
+    assert complete(rack[0]) == by_rule.install_id
+    assert boots(rack[0]).action is Action.LOCAL
+
+
+def test_an_order_taken_back_before_it_began_leaves_the_system_on_the_disk(bench: Bench, rack: list[Board]) -> None:
+    assert main(["--home", str(bench.server.config.home), "approve", rack[0].serial]) == 0
+    complete(rack[0])
+    assert node(bench, "reinstall", rack[0].serial) == 0
+    assert node(bench, "follow-rules", rack[0].serial) == 0
+    assert boots(rack[0]).action is Action.LOCAL
+
+
+@pytest.mark.parametrize("order", ["local", "rescue"])
+def test_following_the_rules_ends_standing_orders_and_no_hold(bench: Bench, rack: list[Board], order: str) -> None:
+    bench.apply(profiles__rescue=profile(), profiles__lamp=INSTALLER, **RULES)
+    assert main(["--home", str(bench.server.config.home), "approve", rack[0].serial]) == 0
+    assert node(bench, order, rack[0].serial) == 0
+    assert node(bench, "hold", rack[0].serial) == 0
+    assert node(bench, "follow-rules", rack[0].serial) == 0
+    assert boots(rack[0]).wait.reason == "on-hold"
+    assert node(bench, "release", rack[0].serial) == 0
+    assert boots(rack[0]).boot.profile == "ram-page"

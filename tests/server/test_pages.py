@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from bootpilot_agent.evidence import EvidenceKind
 from bootpilot_agent.settings import SETTINGS
+from bootpilot_server import cli
 from bootpilot_server.store import node_records, node_search
-from bootpilot_server.web.status import ago, shown, size
+from bootpilot_server.web.page_filters import ago, shown, size
 from tests.fakes.bench import Bench
+from tests.fakes.installs import Site, installer
 from tests.fakes.reports import make_report, piece
 from tests.fakes.site import profile
 
@@ -59,7 +61,8 @@ def check_harmless(page: str) -> None:
     # What stands in quotes is a value: the page's own quotes are the only ones that are not escaped.
     assert not re.search(r"<[^>]*\son[a-z]+\s*=", re.sub(r'"[^"]*"', '""', page))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page.replace("\r\n", "\n"))
-    assert "4949" not in page
+    # Ids are made by chance, and hold any digits.
+    assert "4949" not in re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", page)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -288,3 +291,44 @@ def test_evidence_is_told_with_since_when_and_until_when(bench: Bench) -> None:
     plan = bench.plan(make_report(evidence=(serial, mac)))
     bench.plan(make_report(evidence=(serial,)))
     assert "gone since" in bench.client.get(f"/nodes/{plan.node_id}").text
+
+
+def test_a_node_tells_its_installs_and_orders_wherever_it_is_shown(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    site = Site(bench, profiles__lamp=installer("attempts = 1\n"))
+    plan = site.plan()
+    site.board.begin_install()
+    site.board.say_failed()
+    held = site.plan()
+    assert held.wait is not None
+    home = ["--home", str(bench.server.config.home), "node"]
+    page = bench.client.get(f"/nodes/{plan.node_id}").text
+    for word in (plan.install_id, "failed", "rule:v1", "1 attempts that failed", "the disk is full"):
+        assert str(word) in page
+    assert "install failed, 1 attempts failed" in bench.client.get("/").text
+    assert cli.main([*home, "show", plan.node_id]) == 0
+    told = capsys.readouterr().out
+    assert f"* {plan.install_id}  failed  lamp  (rule:v1)" in told
+    assert "last failure: the disk is full" in told
+    assert cli.main([*home, "list"]) == 0
+    assert re.search(r" INSTALL .*\n.* failed ", capsys.readouterr().out)
+    assert cli.main([*home, "list", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["install"]["state"], listed["install"]["attempts"], listed["retired"]) == ("failed", 1, False)
+    assert cli.main([*home, "local", plan.node_id]) == 0
+    for path in ("/", f"/nodes/{plan.node_id}"):
+        assert re.search(r"[oO]rdered(: |</dt><dd>)local", bench.client.get(path).text)
+    capsys.readouterr()
+    assert cli.main([*home, "show", plan.node_id, "--json"]) == 0
+    shown_now = json.loads(capsys.readouterr().out)
+    assert (shown_now["standing"], [one["install_id"] for one in shown_now["installs"]]) == ("local", [plan.install_id])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_why_an_install_failed_is_shown_and_does_nothing(bench: Bench, text: str) -> None:
+    site = Site(bench)
+    plan = site.plan()
+    bench.send(plan, "failed", {"why": text})
+    site.plan()
+    page = bench.client.get(f"/nodes/{plan.node_id}").text
+    assert "Installs" in page
+    check_harmless(page)

@@ -1,4 +1,5 @@
-"""What a person orders for a node: reinstall, rescue, start from the disk, hold, release, retire, reboot, power off.
+"""What a person orders for a node: reinstall, rescue, start from the disk, follow the rules, hold, release,
+retire, reboot, power off.
 
 Works inside the transaction of the given connection, one node at a time; every order stands in the node's history with who
 gave it. What follows is decided when the node asks next: nothing here reaches a board that runs.
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from bootpilot_agent.plan import Action
 from bootpilot_server.deciding.approval import BY_NAME
-from bootpilot_server.deciding.install_facts import LOCAL, ORDER, RESCUE, InstallFacts
+from bootpilot_server.deciding.install_facts import LOCAL, ORDER, RESCUE, InstallFacts, InstallState
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.store import install_records, node_records, order_records
 
@@ -48,6 +49,14 @@ def release(connection: Connection, node: NodeRecord, now: float, by: str) -> No
     again = install_records.release(connection, node.id)
     text = "released" + ("; what failed is tried again" if again else "")
     _change(connection, node, text, now, by, hold="", standing="", retired_at=None)
+
+
+def follow_rules(connection: Connection, node: NodeRecord, now: float, by: str) -> None:
+    """What was ordered besides a hold is over: rules decide about the node as if it had been installed by them."""
+    ended = install_records.follow_rules(connection, node)
+    standing = f"; `{node.standing}` ends" if node.standing else ""
+    over = f"; install {ended.id} is {'past' if ended.state is InstallState.DONE else 'not wanted any more'}" if ended else ""
+    _change(connection, node, f"follow the rules{standing}{over}", now, by, standing="")
 
 
 def retire(connection: Connection, node: NodeRecord, now: float, by: str) -> None:

@@ -32,6 +32,13 @@ LABEL = """
   bootpilot node label rack7-03 rack=r7 site=north     set them
   bootpilot node label --where 'label.rack = r7' rack-  take one away
 """
+PROFILE = """
+  bootpilot node profile rack7-03 ram-page             whatever rules say; `node import` and batches give it too
+  bootpilot node profile rack7-03 -                    rules decide again
+  bootpilot node profile debian-13 --where 'label.rack = r7'
+
+One that writes a disk installs each node once; taking it away and giving it again installs nothing (`node reinstall` does).
+"""
 
 
 def add_approve(verbs: Verbs) -> None:
@@ -73,6 +80,17 @@ def add_to(inner: Verbs) -> None:
     rename.add_argument("node", metavar="NODE", help=WHICH)
     rename.add_argument("name", metavar="NAME", help="as a host name: letters, digits and '-', with dots between")
     add_deed(rename)
+    own = verb(
+        inner,
+        "profile",
+        "own_profile_command:node_profile",
+        "give nodes a profile of their own, before any rule, or take it",
+        PROFILE,
+    )
+    own.add_argument("node", nargs="*", metavar="NODE", help=WHICH)
+    own.add_argument("profile", metavar="PROFILE|-", help="a profile of the revision in force; - takes it away")
+    add_where(own, "also nodes that fit; stands after PROFILE")
+    add_deed(own)
     revoke = verb(
         inner, "revoke", "enrolment_commands:node_revoke", "take back an approval: the board waits from its next boot"
     )

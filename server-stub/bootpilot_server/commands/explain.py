@@ -31,7 +31,7 @@ def find_by_text(server: Server, text: str) -> NodeRecord:
     if not found:
         raise OperatorError(
             f"no node is known as {text!r}",
-            "`bootpilot node list` shows all; an id, its first 4 characters or more, a serial or a MAC will do",
+            "`bootpilot node list` shows all; a name, an id, its first 4 characters or more, a serial or a MAC will do",
         )
     if len(found) > 1:
         raise OperatorError(

@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import Row
 
@@ -12,33 +13,44 @@ from bootpilot_agent.fields import Json
 from bootpilot_server.asking.resolution import settle_conflicts
 from bootpilot_server.commands.evidence_text import evidence_json, evidence_lines
 from bootpilot_server.commands.explain import explain, find_by_text
+from bootpilot_server.commands.life_text import install_json, life_json, life_lines, ticket_json
 from bootpilot_server.commands.terminal import Terminal, columns
 from bootpilot_server.deciding.boot_state import state_of
+from bootpilot_server.deciding.install_facts import InstallFacts
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.server import opened_server, read_config
-from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records
+from bootpilot_server.store import (
+    boot_records,
+    evidence_records,
+    install_records,
+    loader_records,
+    node_records,
+    rollout_records,
+)
 
 MAX_LISTED = 1_000_000
 SHOWN = (
     *("node_id", "name", "model", "serial", "address", "state", "text", "profile"),
-    *("approved", "known_by", "labels", "failures", "boot_id"),
+    *("approved", "approval", "known_by", "labels", "static_address", "own_profile", "hold", "rollout", "failures", "boot_id"),
 )
+LISTED = ("node_id", "name", "model", "serial", "known_by", "state", "profile", "rollout")
 
 
 def node_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with opened_server(read_config(arguments.home), create=False) as server, server.database.reading() as connection:
         nodes = node_records.list_nodes(connection, limit=MAX_LISTED)
         boots = boot_records.current_boots(connection)
+        installs = install_records.every_current_install(connection)
     now = time.time()
-    data = [node_json(node, boots.get(node.id), now) for node in nodes]
-    rows = [
-        [str(item[key] or "-") for key in ("node_id", "name", "model", "serial", "known_by", "state", "profile")]
-        for item in data
-    ]
-    rows = [[*row, seen_ago(node, now)] for row, node in zip(rows, nodes, strict=True)]
-    terminal.tell([*data], columns(("NODE", "NAME", "MODEL", "SERIAL", "KNOWN BY", "STATE", "PROFILE", "LAST SEEN"), rows))
+    data = [node_json(node, boots.get(node.id), now, installs.get(node.id)) for node in nodes]
+    rows = [[str(item[key] or "-") for key in LISTED] for item in data]
+    for row, node in zip(rows, nodes, strict=True):
+        install = installs.get(node.id)
+        row += [install.state if install else "-", seen_ago(node, now)]
+    head = ("NODE", "NAME", "MODEL", "SERIAL", "KNOWN BY", "STATE", "PROFILE", "ROLLOUT", "INSTALL", "LAST SEEN")
+    terminal.tell([*data], columns(head, rows))
     return 0
 
 
@@ -51,8 +63,11 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
             history = node_records.list_history(connection, node.id)
             spans = evidence_records.list_spans(connection, node.id)
             former = evidence_records.list_former(connection, node.id)
-    data = node_json(node, boot, time.time())
-    lines = [f"{key}: {one_line(str(data[key]))}" for key in SHOWN]
+            installs = install_records.installs_of(connection, node.id)
+            tickets = rollout_records.tickets_of_node(connection, node.id)
+    data = node_json(node, boot, time.time(), installs.get(node.wanted_install))
+    lines = [f"{key}: {one_line(_told(data[key]))}" for key in SHOWN]
+    lines += life_lines(node, installs, tickets.values())
     lines += [f"resolved by: {command}   ({meaning})" for command, meaning in remedies(node)]
     lines += ["evidence:", *evidence_lines(spans, former)]
     lines += ["why:", *(f"  {one_line(reason)}" for reason in (boot.read_why() if boot else []))]
@@ -60,9 +75,11 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
         "events:",
         *(f"  {event.source} {event.at_ms / 1000:.3f} s {event.name} {one_line(event.data)}" for event in events),
     ]
-    lines += ["history:", *(f"  {_local_time(entry.at)} {one_line(entry.text)}" for entry in history)]
+    lines += ["history:", *(f"  {_moment(entry.at)} {one_line(entry.text)}" for entry in history)]
     more: dict[str, Json] = {
         "report": json.loads(node.report) if node.has_reported else None,
+        "installs": [install_json(facts) for facts in installs.values()],
+        "rollouts": [ticket_json(ticket) for ticket in tickets.values()],
         "evidence": [evidence_json(row) for row in (*spans, *former)],
         "events": _events_json(events),
         "history": _history_json(history),
@@ -123,7 +140,7 @@ def seen_ago(node: NodeRecord, now: float) -> str:
     return f"{now - node.last_seen_at:.0f} s ago" if node.has_reported else "never"
 
 
-def node_json(node: NodeRecord, boot: BootRecord | None, now: float) -> dict[str, Json]:
+def node_json(node: NodeRecord, boot: BootRecord | None, now: float, install: InstallFacts | None) -> dict[str, Json]:
     """One node for programs: the same words as on the status page."""
     state = state_of(boot, now) if boot else None
     return {
@@ -144,6 +161,9 @@ def node_json(node: NodeRecord, boot: BootRecord | None, now: float) -> dict[str
         "approved_by": node.approved_by,
         "known_by": node.known_by.name.lower(),
         "hold": node.hold,
+        **life_json(node),
+        "install": install_json(install) if install else None,
+        "rollout": boot.rollout if boot else "",
         "batch": node.batch,
         "simulated": node.simulated,
         "conflict": node.conflict,
@@ -165,5 +185,12 @@ def _history_json(history: Sequence[Row[tuple[object, ...]]]) -> list[Json]:
     return [{"at": entry.at, "boot_id": entry.boot_id, "text": entry.text} for entry in history]
 
 
-def _local_time(unix_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))
+def _told(value: Json) -> str:
+    """A value of the JSON as people write it."""
+    if isinstance(value, dict):
+        return " ".join(f"{key}={one}" for key, one in value.items()) or "-"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value) if value not in ("", None) else "-"
+
+
+def _moment(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,4 +1,4 @@
-"""The words of `bootpilot node reinstall|rescue|local|hold|release|retire|reboot|poweroff`."""
+"""The words of `bootpilot node reinstall|rescue|local|follow-rules|hold|release|retire|reboot|poweroff`."""
 
 import argparse
 from dataclasses import dataclass
@@ -39,6 +39,17 @@ Without --profile it is the profile `rescue`.
     ),
     OrderWords("local", "start nodes from their own disks, whatever rules say, until they are released", ""),
     OrderWords(
+        "follow-rules",
+        "end what was ordered, done or not: nodes get what rules say again",
+        """
+A node that was installed by order starts its disk from then on, also where its rule names a profile that runs in memory. This
+ends that, and rescue and local, and takes back a reinstall that is not done. A hold stays (`release` ends it), and so does a
+profile of its own (`node profile NODE -`). A rule's install that was there before the order is not made again; a disk on
+which a withdrawn install had begun is not whole, and needs `reinstall`.
+  bootpilot node follow-rules board-17
+""",
+    ),
+    OrderWords(
         "hold", "let nodes wait until they are released", "\n  bootpilot node hold board-17 --reason 'new fan on Monday'\n"
     ),
     OrderWords(
@@ -64,7 +75,7 @@ def add_to(inner: Verbs) -> None:
 
 
 def _add(inner: Verbs, words: OrderWords) -> None:
-    parser = verb(inner, words.name, f"order_commands:order_{words.name}", words.text, words.more)
+    parser = verb(inner, words.name, f"order_commands:order_{words.name.replace('-', '_')}", words.text, words.more)
     _add_whom(parser)
     if words.takes_profile:
         parser.add_argument("--profile", default="", metavar="NAME", help="this profile of the revision in force")

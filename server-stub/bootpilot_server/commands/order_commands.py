@@ -1,4 +1,4 @@
-"""`bootpilot node reinstall|rescue|local|hold|release|retire|reboot|poweroff`: for all nodes that are meant, or for none."""
+"""`bootpilot node reinstall`, `hold` and the other orders: for all nodes that are meant, or for none."""
 
 import argparse
 import time
@@ -65,6 +65,10 @@ def order_hold(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def order_release(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return _order(arguments, terminal, _always("release", ordering.release))
+
+
+def order_follow_rules(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    return _order(arguments, terminal, _always("follow the rules", ordering.follow_rules))
 
 
 def order_retire(arguments: argparse.Namespace, terminal: Terminal) -> int:

@@ -88,7 +88,7 @@ def pause(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def resume(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Also of one that stopped itself; it stops again at once if as many have failed as its limit says."""
+    """Also of one that stopped itself; refused if as many have failed as its limit says."""
 
     def resumed(rollout: Rollout) -> Rollout:
         stop_at = _stop_at(arguments.stop_at) if arguments.stop_at else rollout.stop_at
@@ -133,9 +133,13 @@ def _change(
             new = change(current)
             rollout_records.save_standing(connection, new)
             rollout_records.add_history(connection, new.name, author, f"{current.state} -> {new.state}", now)
-            new = check_rollout(connection, look_through(connection, new, now), now)
-    terminal.tell({"rollout": new.name, "state": new.state, "why": new.why}, f"{what}" + (f"\n{new.why}" if new.why else ""))
-    return 0 if new.state is change(rollout).state else 1
+            stands = check_rollout(connection, look_through(connection, new, now), now)
+            if stands.state is not new.state:
+                raise OperatorError(
+                    f"rollout {new.name} would stop again at once: {stands.why}", "--stop-at 5%, or a number, allows more"
+                )
+    terminal.tell({"rollout": new.name, "state": new.state, "why": new.why}, what)
+    return 0
 
 
 def _wanted(arguments: argparse.Namespace) -> Rollout:

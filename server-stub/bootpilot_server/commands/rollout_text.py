@@ -7,7 +7,8 @@ from typing import Protocol
 from bootpilot_agent.fields import Json
 from bootpilot_server.commands.terminal import columns
 from bootpilot_server.deciding.rendering import one_line
-from bootpilot_server.deciding.rollout_facts import Rollout, RolloutState, Tally, Ticket
+from bootpilot_server.deciding.rollout_facts import Rollout, Tally, Ticket
+from bootpilot_server.deciding.rollouts import holds_up
 from bootpilot_server.deciding.selection import to_words
 
 MAX_SHOWN = 20
@@ -64,7 +65,7 @@ def rollout_text(
         + (str(rollout.max_concurrent) if rollout.max_concurrent else "as many as a wave holds"),
         f"begun: {_moment(creation[0])} by {creation[1]}, with {rollout.total} nodes",
         f"reached {tally.reached}: {tally.well} well, {tally.failed} failed, {tally.busy} under way",
-        f"now: {_holds_up(rollout, tally, now)}",
+        f"now: {holds_up(rollout, tally, now)}",
     ]
     failed = [ticket for ticket in tickets if ticket.failed_at is not None]
     lines += ["failed:"] if failed else []
@@ -72,22 +73,6 @@ def rollout_text(
     lines += [f"  and {len(failed) - MAX_SHOWN} more"] if len(failed) > MAX_SHOWN else []
     lines += ["history:", *(f"  {_moment(entry.at)}  {entry.by or 'server'}: {entry.text}" for entry in history)]
     return "\n".join(one_line(line) for line in lines)
-
-
-def _holds_up(rollout: Rollout, tally: Tally, now: float) -> str:
-    if rollout.state is not RolloutState.RUNNING:
-        return "no further nodes are reached"
-    unsettled = tally.taken - tally.settled
-    if rollout.size is not None and tally.taken < rollout.size:
-        return f"the open wave has room for {rollout.size - tally.taken} more nodes: whoever asks next"
-    if unsettled:
-        return f"{unsettled} nodes of the open wave are neither well nor failed yet"
-    if rollout.size is None:
-        return "the last wave is open to all that ask"
-    left = tally.settled_at + rollout.soak_s - now
-    if rollout.wave == len(rollout.waves) - 1:
-        return "all waves are done; `bootpilot rollout finish` ends it"
-    return f"the next wave opens in {left:.0f} s" if left > 0 else "the next wave opens with the next question"
 
 
 def _moment(unix_s: float) -> str:

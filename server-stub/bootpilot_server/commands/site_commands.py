@@ -38,10 +38,8 @@ def rollback(arguments: argparse.Namespace, terminal: Terminal) -> int:
             current = revision_records.current_number(connection)
         number = current - 1 if arguments.number is None else arguments.number
         if not 1 <= number < current:
-            known = f"1 to {current - 1}" if current > 1 else "none before it"
-            raise OperatorError(
-                f"revision {current} is in force, and earlier ones are {known}", "`bootpilot revisions` lists them"
-            )
+            earlier = f"the earlier ones are 1 to {current - 1}" if current > 1 else "there is none before it"
+            raise OperatorError(f"revision {current} is in force, and {earlier}", "`bootpilot revisions` lists them")
         checked = apply.check_revision(server, number)
         return _apply(checked, server, arguments, terminal, f"rollback to {number}")
 

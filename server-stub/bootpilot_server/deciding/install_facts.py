@@ -24,7 +24,7 @@ class InstallState(StrEnum):
 @dataclass(frozen=True)
 class InstallFacts:
     """One install id of one node. `attempts` failed or were overdue after the jump; `takes` are boots that were given its plan;
-    `local_failures` are failed starts of the installed system in a row.
+    `local_failures` are failed starts of the installed system in a row; `by` is the person who ordered it, "" for rules.
     """
 
     id: str
@@ -36,10 +36,22 @@ class InstallFacts:
     local_failures: int = 0
     last_failure: str = ""
     wanted_at: float = 0.0
+    done_at: float | None = None
+    by: str = ""
 
     @property
     def by_rule(self) -> bool:
         return self.origin.startswith(RULE)
+
+    @property
+    def told_tries(self) -> str:
+        """How often it was tried and what came of it, in words; "" if there is nothing to tell."""
+        told = {
+            "attempts that failed": self.attempts,
+            "boots given its plan": self.takes,
+            "failed starts in a row": self.local_failures,
+        }
+        return ", ".join(f"{count} {what}" for what, count in told.items() if count)
 
     @property
     def is_automatic(self) -> bool:

@@ -106,6 +106,11 @@ class Ticket:
     why: str = ""
     former: str = ""
 
+    @property
+    def state(self) -> str:
+        """One word for lists."""
+        return "failed" if self.failed_at is not None else "well" if self.well_at is not None else "under way"
+
 
 class Turn(Enum):
     """Where a node stands in a rollout that means it."""

@@ -108,3 +108,20 @@ def fate_of(boot: BootRecord, now: float, *, is_past: bool = False) -> tuple[Fat
     if boot.expects is Expects.NONE and boot.handover_at is not None:
         return Fate.WELL, state.text
     return Fate.UNDER_WAY, state.text
+
+
+def holds_up(rollout: Rollout, tally: Tally, now: float) -> str:
+    """What a rollout waits for at this moment, as a sentence."""
+    if rollout.state is not RolloutState.RUNNING:
+        return "no further nodes are reached"
+    unsettled = tally.taken - tally.settled
+    if rollout.size is not None and tally.taken < rollout.size:
+        return f"the open wave has room for {rollout.size - tally.taken} more nodes: whoever asks next"
+    if unsettled:
+        return f"{unsettled} nodes of the open wave are neither well nor failed yet"
+    if rollout.size is None:
+        return "the last wave is open to all that ask"
+    left = tally.settled_at + rollout.soak_s - now
+    if rollout.wave == len(rollout.waves) - 1:
+        return "all waves are done; `bootpilot rollout finish` ends it"
+    return f"the next wave opens in {left:.0f} s" if left > 0 else "the next wave opens with the next question"

@@ -2,15 +2,19 @@
 deciding/installs.py; here is what was wanted, begun, done, failed and given up.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from bootpilot_server.deciding.decision import InstallChanges
-from bootpilot_server.deciding.install_facts import ADOPTED, InstallFacts, InstallState
+from bootpilot_server.deciding.install_facts import ADOPTED, ORDER, RULE, InstallFacts, InstallState
+from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.store import node_records, order_records
 from bootpilot_server.store.dialect import insert_if_new
 from bootpilot_server.store.schema import former_ids, installs, nodes
 
 MAX_FAILURE_CHARS = 500
+_CURRENT = select(installs).join(nodes, (nodes.c.id == installs.c.node_id) & (nodes.c.wanted_install == installs.c.install_id))
 
 
 def installs_of(connection: Connection, node_id: str) -> dict[str, InstallFacts]:
@@ -24,6 +28,17 @@ def installs_of_all(connection: Connection) -> dict[str, dict[str, InstallFacts]
     for row in connection.execute(select(installs)):
         found.setdefault(row.node_id, {})[row.install_id] = _facts(row)
     return found
+
+
+def every_current_install(connection: Connection) -> dict[str, InstallFacts]:
+    """What each node is to have, or has, by the node's id; nodes without any are left out."""
+    return {row.node_id: _facts(row) for row in connection.execute(_CURRENT)}
+
+
+def current_installs(connection: Connection, node_ids: Iterable[str]) -> dict[str, InstallFacts]:
+    """The same of these nodes, no more than a page of them."""
+    query = _CURRENT.where(nodes.c.id.in_([*node_ids]))
+    return {row.node_id: _facts(row) for row in connection.execute(query)}
 
 
 def find_install(connection: Connection, node_id: str, install_id: str) -> InstallFacts | None:
@@ -101,6 +116,25 @@ def release(connection: Connection, node_id: str) -> int:
     return changed + connection.execute(update(installs).where(own, started, undone).values(**afresh)).rowcount
 
 
+def follow_rules(connection: Connection, node: NodeRecord) -> InstallFacts | None:
+    """The order, or automatic reinstall, that is the node's install at the moment ends: if it is not done it is wanted no
+    more. What it had put aside counts again, unless a whole system is known to have been on the disk. Returns it, or None.
+    """
+    found = installs_of(connection, node.id)
+    current = found.get(node.wanted_install)
+    if current is None or not (current.origin == ORDER or current.is_automatic):
+        return None
+    own, aside = installs.c.node_id == node.id, installs.c.state == InstallState.SUPERSEDED.value
+    if current.state is not InstallState.DONE:
+        _set(connection, node.id, current.id, state=InstallState.SUPERSEDED.value)
+        if not any(facts.state is InstallState.DONE for facts in found.values()):
+            afresh = {"state": InstallState.WANTED.value, "attempts": 0, "takes": 0}
+            by_rule = installs.c.origin.startswith(RULE, autoescape=True)
+            connection.execute(update(installs).where(own, aside, by_rule).values(**afresh))
+    _make_current(connection, node.id, "")
+    return current
+
+
 def _begin(connection: Connection, node_id: str, install: InstallFacts, now: float, *, is_taken: bool) -> None:
     want(connection, node_id, install, now)
     if is_taken:
@@ -171,4 +205,6 @@ def _facts(row: Row[tuple[object, ...]]) -> InstallFacts:
         local_failures=row.local_failures,
         last_failure=row.last_failure,
         wanted_at=row.wanted_at,
+        done_at=row.done_at,
+        by=row.by,
     )

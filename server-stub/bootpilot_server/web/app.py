@@ -3,9 +3,10 @@
 from flask import Flask, Response
 
 from bootpilot_server.server import Server
-from bootpilot_server.web import doors, problem_responses
+from bootpilot_server.web import doors, page_filters, problem_responses
 from bootpilot_server.web.api import api
 from bootpilot_server.web.artifact_api import artifact_api
+from bootpilot_server.web.rollout_pages import rollout_pages
 from bootpilot_server.web.status import status
 
 
@@ -17,8 +18,9 @@ def create_app(
     """
     app = Flask(__name__, static_folder="static")
     app.extensions["bootpilot"] = server
-    for blueprint in (api, artifact_api, status):
+    for blueprint in (api, artifact_api, status, rollout_pages):
         app.register_blueprint(blueprint)
+    page_filters.register(app)
     problem_responses.register(app, broken_requests)
     if operators:
         doors.set_up(app, operators)

@@ -2,23 +2,33 @@
 
 import json
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 from sqlalchemy import Connection
 
 from bootpilot_agent.evidence import Grade
 from bootpilot_agent.fields import Json
 from bootpilot_server.deciding.boot_state import BootState, state_of
+from bootpilot_server.deciding.install_facts import InstallFacts
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import ProblemError
-from bootpilot_server.store import boot_records, evidence_records, loader_records, node_records, node_search, revision_records
+from bootpilot_server.store import (
+    boot_records,
+    evidence_records,
+    install_records,
+    loader_records,
+    node_records,
+    node_search,
+    revision_records,
+    rollout_records,
+)
 from bootpilot_server.store.refusals import list_refusals
 from bootpilot_server.web.current import current_server
+from bootpilot_server.web.page import page_of
 
 Found = TypeVar("Found")
 
@@ -26,13 +36,10 @@ status = Blueprint("status", __name__)
 
 PAGE_NODES = 100
 LOG_TAIL_BYTES = 16 << 10
-MAX_SHOWN = 600
 MAX_CONFLICTS = 20
 # Far enough for anybody's patience, and no number that a database cannot take.
 MAX_PAGE = 10_000
 MAX_SOUGHT = 200
-# Nothing is loaded but our own style sheet, nothing runs, nobody frames it: what a board says cannot do anything here.
-POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 
 @status.get("/")
@@ -46,11 +53,14 @@ def index() -> Response:
         conflicts = node_search.find_page(connection, node_search.CONFLICT, "", now, limit=MAX_CONFLICTS) if page == 1 else []
         counts = node_search.count_standings(connection)
         revision = revision_records.current_number(connection)
+        installs = _installs(connection, found)
+        rollouts = rollout_records.list_rollouts(connection, unfinished_only=True)
     values: dict[str, object] = {"total": total, "page": page, "pages": pages, "revision": revision, "counts": counts}
-    values["rows"] = [_row(node, boot, now) for node, boot in found]
+    values["rows"] = [_row(node, boot, now, installs.get(node.id)) for node, boot in found]
+    values["rollouts"] = rollouts
     values["conflicts"] = [node for node, _ in conflicts]
     values["refusals"] = list_refusals(current_server().database)
-    return _page("index.html", now=now, **values)
+    return page_of("index.html", now=now, **values)
 
 
 @status.get("/find")
@@ -64,9 +74,10 @@ def find() -> Response:
     with current_server().database.reading() as connection:
         offset = (page - 1) * PAGE_NODES
         found = node_search.find_page(connection, state, text, now, limit=PAGE_NODES + 1, offset=offset) if is_asked else []
-    rows = [_row(node, boot, now) for node, boot in found[:PAGE_NODES]]
+        installs = _installs(connection, found)
+    rows = [_row(node, boot, now, installs.get(node.id)) for node, boot in found[:PAGE_NODES]]
     values: dict[str, object] = {"rows": rows, "more": len(found) > PAGE_NODES, "page": page, "text": text, "state": state}
-    return _page("find.html", now=now, states=node_search.STATES, is_asked=is_asked, **values)
+    return page_of("find.html", now=now, states=node_search.STATES, is_asked=is_asked, **values)
 
 
 @status.get("/nodes/<node_id>")
@@ -85,14 +96,17 @@ def node(node_id: str) -> Response:
         history = node_records.list_history(connection, node_id)
         current = next((boot for boot in boots if boot.id == record.current_boot), None)
         details |= _details(connection, current) if current else {}
+        installs = install_records.installs_of(connection, node_id)
+        details["tickets"] = rollout_records.tickets_of_node(connection, node_id)
         details["tries"] = loader_records.tries_of(connection, node_id)
     details["loaders"] = current.read_loader_builds() if current else ()
     details["kexec"] = record.read_report().inventory.kexec if record.has_reported else None
     details["grades"] = {grade.value: grade.name.lower() for grade in Grade}
     report = json.loads(record.report) if record.has_reported else None
     states = [(boot, state_of(boot, now)) for boot in boots]
-    row = _row(record, current, now)
-    return _page("node.html", row=row, node=record, states=states, history=history, report=report, **details)
+    row = _row(record, current, now, installs.get(record.wanted_install))
+    details["installs"] = sorted(installs.values(), key=lambda facts: (facts.id != record.wanted_install, -facts.wanted_at))
+    return page_of("node.html", row=row, node=record, states=states, history=history, report=report, **details)
 
 
 @status.get("/boots/<boot_id>")
@@ -100,7 +114,7 @@ def boot(boot_id: str) -> Response:
     with current_server().database.reading() as connection:
         record = _find(boot_records.find_boot(connection, boot_id))
         details = _details(connection, record)
-    return _page("boot.html", state=state_of(record, time.time()), **details)
+    return page_of("boot.html", state=state_of(record, time.time()), **details)
 
 
 @status.get("/boots/<boot_id>/log/<source>")
@@ -115,43 +129,6 @@ def recording(boot_id: str) -> Response:
     with current_server().database.reading() as connection:
         data = _find(boot_records.read_recording(connection, boot_id))
     return _as_data(data, "application/octet-stream")
-
-
-@status.app_template_filter("shown")
-def shown(value: object) -> str:
-    """Text from a board on one line: control and direction characters replaced, and cut. Escaping is the template's."""
-    text = one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + " …"
-
-
-@status.app_template_filter("remedies")
-def _remedies(node: NodeRecord) -> list[tuple[str, str]]:
-    return remedies(node)
-
-
-@status.app_template_filter("ago")
-def ago(seconds: float) -> str:
-    """A span for people: 42 s, 5 min, 3 h, 2 days."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{max(0, int(seconds // unit))} {name}"
-    return f"{int(seconds // 86_400)} days"
-
-
-@status.app_template_filter("moment")
-def moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-@status.app_template_filter("size")
-def size(count: int) -> str:
-    """A number of bytes for people."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
 
 
 def _details(connection: Connection, boot: BootRecord) -> dict[str, object]:
@@ -178,19 +155,16 @@ def _shown_plan(boot: BootRecord) -> dict[str, Json]:
     return plan
 
 
-def _row(node: NodeRecord, boot: BootRecord | None, now: float) -> Mapping[str, object]:
+def _installs(connection: Connection, found: Iterable[tuple[NodeRecord, BootRecord | None]]) -> dict[str, InstallFacts]:
+    return install_records.current_installs(connection, [node.id for node, _ in found])
+
+
+def _row(node: NodeRecord, boot: BootRecord | None, now: float, install: InstallFacts | None) -> Mapping[str, object]:
     state: BootState | None = state_of(boot, now) if boot else None
     failures = node.failures + (1 if state and state.is_failure else 0)
     why = boot.read_why() if boot else []
-    return {"node": node, "boot": boot, "state": state, "why": why, "failures": failures, "remedies": remedies(node)}
-
-
-def _page(template: str, **values: object) -> Response:
-    response = Response(render_template(template, **values), mimetype="text/html")
-    response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    row = {"node": node, "boot": boot, "state": state, "why": why, "failures": failures, "install": install}
+    return row | {"remedies": remedies(node)}
 
 
 def _as_data(data: bytes, content_type: str) -> Response:
