@@ -67,7 +67,8 @@ class Disk:
 
     def to_json(self) -> dict[str, Json]:
         known: dict[str, Json] = asdict(replace(self, mark=None))
-        return {**known, "mark": self.mark.to_json() if self.mark else None}
+        known.pop("mark")
+        return {**known, "mark": self.mark.to_json()} if self.mark else known
 
     @classmethod
     def from_fields(cls, fields: Fields) -> "Disk":
