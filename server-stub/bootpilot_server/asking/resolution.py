@@ -97,7 +97,7 @@ def replace_board(connection: Connection, old: NodeRecord, new: NodeRecord, by: 
         node_records.change_node(connection, old.id, approval=BY_NAME, approved_by=by, approved_grade=known_by(shown).value)
     taken = _make_it_land(connection, shown, old, by, now)
     lines = [f"node {old.id} {old.name}".rstrip() + f" is the board that reports as {new.id} from now on"]
-    lines += ["it keeps its name, labels, approval and installs; `bootpilot reinstall` if its disk is new"]
+    lines += ["it keeps its name, labels, approval and installs; `bootpilot node reinstall` if its disk is new"]
     lines += [f"{kind}={value} is no longer its own" for kind, value in lost] + [f"{kind}={value} is" for kind, value in given]
     undo = f"when the former board asks, it is a new node: bootpilot node replace {old.id} --with THAT-NODE"
     return Resolution(old.id, (*lines, *taken, *settle_conflicts(connection, now)), undo)
