@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import requests
+
+from bootpilot_agent.plan import Report
+from tests.fakes.reports import body_of, make_report
+
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 60.0
+ANSWER_S = 60
 _NUMBERS = itertools.count(1)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'agent'}:{ROOT / 'server-stub'}"}
 
@@ -85,3 +91,9 @@ def _wait_for_port(port_file: Path, process: subprocess.Popen[bytes], output: Pa
             raise AssertionError(f"the server did not start: {output.read_text()}")
         time.sleep(0.05)
     return int(port_file.read_text())
+
+
+def ask(server: RunningServer, report: Report | None = None, token: str = "") -> requests.Response:
+    """POST /v1/boot as a board does; `report` is a new board's if none is given."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return requests.post(f"{server.url}/v1/boot", data=body_of(report or make_report()), headers=headers, timeout=ANSWER_S)

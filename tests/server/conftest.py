@@ -19,3 +19,10 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def open_bench(tmp_path: Path) -> Iterator[Bench]:
     """A server that takes simulated boards too."""
     yield from make_bench(tmp_path, Config(tmp_path / "open", allow_simulated=True))
+
+
+@pytest.fixture
+def home(bench: Bench) -> Path:
+    """A server's folder with the demo's site in force."""
+    bench.apply()
+    return bench.server.config.home

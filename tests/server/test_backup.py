@@ -11,25 +11,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from bootpilot_agent.plan import Report
 from tests.fakes.bench import Bench
-from tests.fakes.reports import again, body_of, make_report, serial
-from tests.fakes.server_process import RunningServer, bootpilot, running_server
+from tests.fakes.reports import again, make_report, serial
+from tests.fakes.server_process import ask, bootpilot, running_server
 from tests.fakes.site import KERNEL, digest
 
 TIMEOUT_S = 60
-
-
-@pytest.fixture
-def home(bench: Bench) -> Path:
-    """A server's folder with the demo's site in force."""
-    bench.apply()
-    return bench.server.config.home
-
-
-def ask(server: RunningServer, report: Report, token: str = "") -> requests.Response:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return requests.post(f"{server.url}/v1/boot", data=body_of(report), headers=headers, timeout=TIMEOUT_S)
 
 
 def serials(home: Path) -> set[str]:

@@ -9,32 +9,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
 import requests
 
 from bootpilot_agent.plan import Report
 from bootpilot_server.store.dialect import copy_database
 from tests.fakes.bench import Bench
-from tests.fakes.reports import again, body_of, make_report, serial
-from tests.fakes.server_process import RunningServer, running_server
+from tests.fakes.reports import again, make_report, serial
+from tests.fakes.server_process import RunningServer, ask, running_server
 
 TIMEOUT_S = 60
 # A file system of 3 MB for the server's folder, made by a plain user in a mount namespace: room for its tables and some boards.
 SMALL_DISK = """
 mount -t tmpfs -o size=3m none "$0" && cp -a "$1/." "$0/" && shift && exec "$@"
 """
-
-
-@pytest.fixture
-def home(bench: Bench) -> Path:
-    """A server's folder with the demo's site in force."""
-    bench.apply()
-    return bench.server.config.home
-
-
-def ask(server: RunningServer, report: Report | None = None, token: str = "") -> requests.Response:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return requests.post(f"{server.url}/v1/boot", data=body_of(report or make_report()), headers=headers, timeout=TIMEOUT_S)
 
 
 def is_busy(response: requests.Response) -> bool:

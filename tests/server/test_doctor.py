@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -30,13 +29,6 @@ from tests.fakes.server_process import ENVIRONMENT, bootpilot, running_server
 from tests.fakes.site import INITRD, digest
 
 URL = "http://10.7.0.1:8080"
-
-
-@pytest.fixture
-def home(bench: Bench) -> Path:
-    """A server's folder with the demo's site in force."""
-    bench.apply()
-    return bench.server.config.home
 
 
 def findings(home: Path, *words: str) -> dict[str, dict[str, str]]:

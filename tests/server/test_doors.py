@@ -3,22 +3,13 @@
 import re
 from pathlib import Path
 
-import pytest
 import requests
 
-from tests.fakes.bench import Bench
 from tests.fakes.reports import body_of, make_report
 from tests.fakes.server_process import RunningServer, bootpilot, running_server
 from tests.fakes.site import KERNEL, digest
 
 TIMEOUT_S = 60
-
-
-@pytest.fixture
-def home(bench: Bench) -> Path:
-    """A server's folder with the demo's site in force."""
-    bench.apply()
-    return bench.server.config.home
 
 
 def pages_of(server: RunningServer) -> str:

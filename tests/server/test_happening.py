@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from bootpilot_server.commands.moments import moment, read_moment
+from bootpilot_server.commands.moments import read_moment
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.store import schema
 from tests.fakes.bench import Bench

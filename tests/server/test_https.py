@@ -10,7 +10,6 @@ import requests
 
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.transport import Route, Transport
-from tests.fakes.bench import Bench
 from tests.fakes.certificates import Certificates
 from tests.fakes.reports import body_of, make_report
 from tests.fakes.scripted_server import wait_until
@@ -19,13 +18,6 @@ from tests.fakes.site import KERNEL, digest
 
 TIMEOUT_S = 60
 HURRIED = "from bootpilot_server.serving import gunicorn_worker\ngunicorn_worker.REQUEST_S = 0.5"
-
-
-@pytest.fixture
-def home(bench: Bench) -> Path:
-    """A server's folder with the demo's site in force."""
-    bench.apply()
-    return bench.server.config.home
 
 
 @pytest.fixture

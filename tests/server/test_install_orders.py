@@ -8,6 +8,7 @@ import pytest
 
 from bootpilot_agent.plan import Action
 from bootpilot_server.cli import main
+from bootpilot_server.commands import order_commands, own_profile_command
 from bootpilot_server.store import install_records, node_records
 from tests.fakes.bench import Bench
 from tests.fakes.installing_boards import FEATURES, Board, Running, World
@@ -88,6 +89,28 @@ def test_whom_is_said_by_name_or_by_selector_and_never_by_neither(bench: Bench, 
 def test_of_several_nodes_all_are_changed_or_none(bench: Bench, rack: list[Board]) -> None:
     assert node(bench, "hold", rack[0].serial, "nobody") == 1
     assert boots(rack[0]).wait.reason == "not-approved"
+
+
+@pytest.mark.parametrize(("command", "words"), [("hold", ()), ("profile", ("lamp",))])
+def test_a_node_that_was_forgotten_while_a_person_read_the_preview_is_named_and_nothing_is_done(
+    bench: Bench,
+    rack: list[Board],
+    command: str,
+    words: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def forget_one(*_: object) -> bool:
+        return node(bench, "forget", "--yes", rack[1].serial) == 0
+
+    for module in (order_commands, own_profile_command):
+        monkeypatch.setattr(module, "is_meant", forget_one)
+    meant = [board.serial for board in rack]
+    assert node(bench, command, *meant, *words) == 1
+    assert "is gone; nothing was done" in capsys.readouterr().err
+    with bench.server.database.reading() as connection:
+        left = node_records.list_nodes(connection, limit=9)
+    assert [(record.hold, record.profile_override) for record in left] == [("", "")] * 2
 
 
 def test_hold_says_why_and_release_ends_it(bench: Bench, rack: list[Board]) -> None:

@@ -150,7 +150,7 @@ def _check_token(server: Server, connection: Connection, boot: BootRecord, quest
 
 
 def facts_about(node: NodeRecord, report: Report, chain: tuple[str, ...], tries: Mapping[str, LoaderTries]) -> NodeFacts:
-    """What is known of a node as it asks: its report, the loaders since power-on, what became of newer ones."""
+    """What is known of a node as it asks: its record and report, the loaders since power-on, what became of newer ones."""
     return NodeFacts(
         node_id=node.id,
         report=report,
@@ -162,6 +162,10 @@ def facts_about(node: NodeRecord, report: Report, chain: tuple[str, ...], tries:
         name=node.name,
         labels=node.read_labels(),
         static_address=node.static_address,
+        hold=node.hold,
+        retired=node.retired_at is not None,
+        adopted=node.adopted_at is not None,
+        standing=node.standing,
         profile_override=node.profile_override,
         approval=node.approval,
         approved_grade=Grade(node.approved_grade),

@@ -73,12 +73,8 @@ class _Known:
         return replace(
             facts_about(node, report, chain, self._tries.get(node.id, {})),
             admitted=self._admitted,
-            hold=node.hold,
-            retired=node.retired_at is not None,
-            adopted=node.adopted_at is not None,
             install=installs.get(node.wanted_install),
             installs=installs,
-            standing=node.standing,
             former_ids=frozenset(self._former.get(node.id, {})),
             # Its own id, and its former ones, are looked for before these.
             other_nodes=self._ids,

@@ -27,12 +27,8 @@ def with_installs(connection: Connection, facts: NodeFacts, node: NodeRecord, no
     named = {mark.node_id for mark in marks_of(facts.report)} - former - {node.id}
     return replace(
         facts,
-        hold=node.hold,
-        retired=node.retired_at is not None,
-        adopted=node.adopted_at is not None,
         install=installs.get(node.wanted_install),
         installs=installs,
-        standing=node.standing,
         order=order_records.open_order(connection, node.id, now),
         former_ids=frozenset(former),
         other_nodes=frozenset(node_id for node_id in named if install_records.is_taken_id(connection, node_id)),

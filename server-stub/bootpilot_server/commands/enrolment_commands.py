@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Connection, select
 
 from bootpilot_server.commands.explain import find_by_text
-from bootpilot_server.commands.selecting import WordsError, author_of, is_meant, read_where
+from bootpilot_server.commands.selecting import WordsError, as_it_is, author_of, is_meant, node_line, read_where, shortened
 from bootpilot_server.commands.terminal import Terminal
 from bootpilot_server.deciding import naming
 from bootpilot_server.deciding.approval import BY_NAME, BY_SELECTOR
@@ -21,7 +21,6 @@ from bootpilot_server.store.node_selection import select_nodes
 from bootpilot_server.store.schema import nodes as node_table
 
 Change = Callable[[Connection, NodeRecord], None]
-MAX_TOLD = 20
 
 
 def approve(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -122,17 +121,13 @@ def _for_all(
 ) -> int:
     """Every node once, as it is at the moment of writing; above the threshold only if it is meant."""
     meant = {node.id: node for node in found}
-    told = [f"{node.id}  {node.name}  {one_line(node.model)}  {one_line(node.serial)}".rstrip() for node in meant.values()]
-    more = [f"and {len(told) - MAX_TOLD} more"] if len(told) > MAX_TOLD else []
-    if not is_meant(arguments, terminal, len(meant), "\n".join(told[:MAX_TOLD] + more), f"{verb} {len(meant)} nodes?"):
+    told = [node_line(node) for node in meant.values()]
+    if not is_meant(arguments, terminal, len(meant), "\n".join(shortened(told)), f"{verb} {len(meant)} nodes?"):
         return 1
     with server.database.writing() as connection:
-        for node_id in meant:
-            node = node_records.find_node(connection, node_id)
-            if node is None:
-                raise OperatorError(f"node {node_id} is gone; nothing was done", "somebody merged or forgot it meanwhile")
-            change(connection, node)
-    lines = [f"{done} {line}" for line in told[:MAX_TOLD]] + more
+        for node in meant.values():
+            change(connection, as_it_is(connection, node))
+    lines = shortened([f"{done} {line}" for line in told])
     terminal.tell({done.partition(" ")[0]: [*meant]}, "\n".join(lines) if lines else f"nobody to {verb}")
     return 0
 

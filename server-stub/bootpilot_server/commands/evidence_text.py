@@ -1,12 +1,12 @@
 """A node's evidence with its dates, for people and for programs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from sqlalchemy import Row
 
 from bootpilot_agent.evidence import Grade
 from bootpilot_agent.fields import Json
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.rendering import one_line
 
 
@@ -30,11 +30,7 @@ def evidence_lines(spans: Sequence[Row[tuple[object, ...]]], former: Sequence[Ro
     lines = []
     for row in (*spans, *former):
         grade = Grade(row.grade).name.lower() if hasattr(row, "grade") else "history"
-        until = f", gone since {_utc(row.left_at)}" if row.left_at is not None else ""
+        until = f", gone since {moment(row.left_at)}" if row.left_at is not None else ""
         why = f" ({one_line(row.why)})" if hasattr(row, "why") else ""
-        lines.append(f"  {grade} {row.kind}={one_line(row.value)} since {_utc(row.first_seen_at)}{until}{why}")
+        lines.append(f"  {grade} {row.kind}={one_line(row.value)} since {moment(row.first_seen_at)}{until}{why}")
     return lines
-
-
-def _utc(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

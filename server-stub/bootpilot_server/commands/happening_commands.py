@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from bootpilot_agent.fields import UUID_PATTERN, Json
 from bootpilot_server.commands.explain import find_by_text
-from bootpilot_server.commands.moments import moment, read_moment
+from bootpilot_server.commands.moments import read_moment
 from bootpilot_server.commands.terminal import Terminal, columns
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import OperatorError

@@ -8,14 +8,12 @@ from sqlalchemy import Connection
 from bootpilot_agent.fields import Json
 from bootpilot_server.asking.announcing import Announcement, announce, look_through
 from bootpilot_server.commands.rehearsal import carry_out
-from bootpilot_server.commands.selecting import author_of, is_meant
+from bootpilot_server.commands.selecting import author_of, is_meant, shortened
 from bootpilot_server.commands.terminal import Terminal
 from bootpilot_server.deciding.node_list import MAX_LIST_BYTES, ListFault, read_node_list
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import opened_server, read_config
-
-MAX_TOLD = 20
 
 
 def node_import(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -49,17 +47,14 @@ def node_import(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _refuse(arguments: argparse.Namespace, terminal: Terminal, faults: list[ListFault]) -> int:
-    shown = faults[:MAX_TOLD]
-    more = [f"and {len(faults) - len(shown)} more"] if len(faults) > len(shown) else []
     data: dict[str, Json] = {"changed": False, "faults": [{"line": fault.line, "reason": fault.reason} for fault in faults]}
-    lines = [f"{arguments.file}:{fault.line}: {one_line(fault.reason)}" for fault in shown]
-    terminal.tell(data, "\n".join([*lines, *more, "nothing was imported"]))
+    lines = shortened([f"{arguments.file}:{fault.line}: {one_line(fault.reason)}" for fault in faults])
+    terminal.tell(data, "\n".join([*lines, "nothing was imported"]))
     return 1
 
 
 def _told(found: Announcement) -> str:
-    lines = [f"{node_id}: {one_line(text)}" for node_id, text in found.changed[:MAX_TOLD]]
-    lines += [f"and {len(found.changed) - MAX_TOLD} more"] if len(found.changed) > MAX_TOLD else []
+    lines = shortened([f"{node_id}: {one_line(text)}" for node_id, text in found.changed])
     counts = f"{len(found.made)} boards announced, {len(found.changed)} known ones changed, {found.same} as the list says"
     return "\n".join([*lines, counts])
 

@@ -1,10 +1,10 @@
 """A node's installs, the rollouts that reached it and its standing orders: how they look, to people and to programs."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 from bootpilot_agent.fields import Json
 from bootpilot_server.deciding.install_facts import InstallFacts
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.rollout_facts import Ticket
@@ -44,8 +44,8 @@ def life_json(node: NodeRecord) -> dict[str, Json]:
 def life_lines(node: NodeRecord, installs: Mapping[str, InstallFacts], tickets: Iterable[Ticket]) -> list[str]:
     """For `node show`: standing orders, then every install, the newest first, then rollouts. Nothing of what there is not."""
     lines = [f"order: {node.standing}"] if node.standing else []
-    lines += [f"retired: {_moment(node.retired_at)}"] if node.retired_at is not None else []
-    lines += [f"adopted: {_moment(node.adopted_at)}, from the mark on its disk"] if node.adopted_at is not None else []
+    lines += [f"retired: {moment(node.retired_at)}"] if node.retired_at is not None else []
+    lines += [f"adopted: {moment(node.adopted_at)}, from the mark on its disk"] if node.adopted_at is not None else []
     newest = sorted(installs.values(), key=lambda facts: (facts.id != node.wanted_install, -facts.wanted_at))
     lines += ["installs:"] if newest else []
     for facts in newest:
@@ -55,14 +55,10 @@ def life_lines(node: NodeRecord, installs: Mapping[str, InstallFacts], tickets: 
 
 
 def _install_lines(facts: InstallFacts, *, is_current: bool) -> list[str]:
-    since = f"wanted {_moment(facts.wanted_at)}" + (f" by {facts.by}" if facts.by else "")
-    done = f", done {_moment(facts.done_at)}" if facts.done_at is not None else ""
+    since = f"wanted {moment(facts.wanted_at)}" + (f" by {facts.by}" if facts.by else "")
+    done = f", done {moment(facts.done_at)}" if facts.done_at is not None else ""
     profile = facts.profile or "(unknown profile)"
     lines = [f"{'* ' if is_current else '  '}{facts.id}  {facts.state}  {profile}  ({facts.origin})  {since}{done}"]
     lines += [f"      {facts.told_tries}"] if facts.told_tries else []
     lines += [f"      last failure: {facts.last_failure}"] if facts.last_failure else []
     return lines
-
-
-def _moment(unix_s: float | None) -> str:
-    return datetime.fromtimestamp(unix_s or 0.0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

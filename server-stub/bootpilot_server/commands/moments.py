@@ -1,4 +1,4 @@
-"""Times as people write and read them: UTC, always with its name. No I/O here."""
+"""Times as people write them: UTC unless they say otherwise. No I/O here."""
 
 import re
 from datetime import UTC, datetime
@@ -21,7 +21,3 @@ def read_moment(text: str, now: float) -> float:
         hint = "for example 2h, 3d, 2026-11-01 or 2026-11-01T06:30 (UTC)"
         raise OperatorError(f"{text!r} is no time", hint) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

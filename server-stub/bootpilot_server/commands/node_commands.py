@@ -4,7 +4,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from sqlalchemy import Row
 
@@ -17,6 +16,7 @@ from bootpilot_server.commands.life_text import install_json, life_json, life_li
 from bootpilot_server.commands.terminal import Terminal, columns
 from bootpilot_server.deciding.boot_state import state_of
 from bootpilot_server.deciding.install_facts import InstallFacts
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
 from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.deciding.rendering import one_line
@@ -75,7 +75,7 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
         "events:",
         *(f"  {event.source} {event.at_ms / 1000:.3f} s {event.name} {one_line(event.data)}" for event in events),
     ]
-    lines += ["history:", *(f"  {_moment(entry.at)} {one_line(entry.text)}" for entry in history)]
+    lines += ["history:", *(f"  {moment(entry.at)} {one_line(entry.text)}" for entry in history)]
     more: dict[str, Json] = {
         "report": json.loads(node.report) if node.has_reported else None,
         "installs": [install_json(facts) for facts in installs.values()],
@@ -190,7 +190,3 @@ def _told(value: Json) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={one}" for key, one in value.items()) or "-"
     return ("yes" if value else "no") if isinstance(value, bool) else str(value) if value not in ("", None) else "-"
-
-
-def _moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -12,7 +12,7 @@ from bootpilot_agent.plan import Action
 from bootpilot_server.asking import ordering
 from bootpilot_server.asking.answer import facts_about
 from bootpilot_server.commands.explain import find_by_text
-from bootpilot_server.commands.selecting import WordsError, author_of, is_meant, read_where
+from bootpilot_server.commands.selecting import MAX_TOLD, WordsError, as_it_is, author_of, is_meant, read_where, shortened
 from bootpilot_server.commands.terminal import Terminal
 from bootpilot_server.deciding.approval import BY_NAME, BY_SELECTOR
 from bootpilot_server.deciding.decide import winning_rule
@@ -24,7 +24,6 @@ from bootpilot_server.server import Server, opened_server, read_config
 from bootpilot_server.store import install_records
 from bootpilot_server.store.node_selection import select_nodes
 
-MAX_TOLD = 20
 RESCUE_PROFILE = "rescue"
 
 
@@ -101,7 +100,7 @@ def _order(arguments: argparse.Namespace, terminal: Terminal, prepare: Prepare) 
             return 1
         now, by = time.time(), author_of(arguments)
         with server.database.writing() as connection:
-            noted = {node.id: given.note(connection, node, now, by) or "" for node in meant}
+            noted = {node.id: given.note(connection, as_it_is(connection, node), now, by) or "" for node in meant}
     _tell(terminal, given, meant, noted, preview)
     return 0 if meant else 1
 
@@ -166,8 +165,8 @@ def _orderable(node: NodeRecord) -> NodeRecord:
 
 
 def _preview(given: Given, meant: Sequence[NodeRecord]) -> str:
-    lines = [f"  {node.id}  {one_line(node.name or node.model)}  {one_line(node.serial)}".rstrip() for node in meant[:MAX_TOLD]]
-    lines += [f"  and {len(meant) - MAX_TOLD} more"] if len(meant) > MAX_TOLD else []
+    told = [f"{node.id}  {one_line(node.name or node.model)}  {one_line(node.serial)}".rstrip() for node in meant]
+    lines = [f"  {line}" for line in shortened(told)]
     lines += [f"  left out: {node_id} ({why})" for node_id, why in [*given.left_out.items()][:MAX_TOLD]]
     return "\n".join([f"{given.words}: {len(meant)} nodes", *lines])
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bootpilot_agent.fields import Json
 from bootpilot_server.commands.explain import find_by_text
-from bootpilot_server.commands.selecting import WordsError, author_of, is_meant, read_where
+from bootpilot_server.commands.selecting import WordsError, as_it_is, author_of, is_meant, node_line, read_where, shortened
 from bootpilot_server.commands.terminal import Terminal
 from bootpilot_server.deciding.recipes import Revision
 from bootpilot_server.deciding.records import NodeRecord
@@ -16,7 +16,6 @@ from bootpilot_server.server import opened_server, read_config
 from bootpilot_server.store import node_records
 from bootpilot_server.store.node_selection import select_nodes
 
-MAX_TOLD = 20
 NONE = "-"
 
 
@@ -36,7 +35,7 @@ def node_profile(arguments: argparse.Namespace, terminal: Terminal) -> int:
             return 1
         now, by = time.time(), author_of(arguments)
         with server.database.writing() as connection:
-            for node in meant.values():
+            for node in (as_it_is(connection, shown) for shown in meant.values()):
                 node_records.change_node(connection, node.id, profile_override=name)
                 before = node.profile_override or "(what rules say)"
                 text = f"own profile {name or '(what rules say)'}, before {before} ({by})"
@@ -64,8 +63,7 @@ def _nameable(node: NodeRecord) -> NodeRecord:
 
 def _told(name: str, meant: Sequence[NodeRecord], found: int, *, writes_disk: bool) -> str:
     what = f"given {name}" if name else "own profile taken from"
-    lines = [f"{what}: {node.id}  {node.name}  {one_line(node.model)}  {one_line(node.serial)}".rstrip() for node in meant]
-    lines = lines[:MAX_TOLD] + ([f"and {len(lines) - MAX_TOLD} more"] if len(lines) > MAX_TOLD else [])
+    lines = shortened([f"{what}: {node_line(node)}" for node in meant])
     if same := found - len(meant):
         lines.append(f"{same} nodes {'have it already' if name else 'have none'}")
     if writes_disk and meant:

@@ -12,13 +12,10 @@ from bootpilot_server.asking import resolution
 from bootpilot_server.asking.resolution import Resolution
 from bootpilot_server.commands.explain import find_by_text
 from bootpilot_server.commands.rehearsal import carry_out, rehearse
-from bootpilot_server.commands.selecting import WordsError, author_of
+from bootpilot_server.commands.selecting import WordsError, as_it_is, author_of
 from bootpilot_server.commands.terminal import Terminal
-from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.deciding.rendering import one_line
-from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server, opened_server, read_config
-from bootpilot_server.store import node_records
 
 Deed = Callable[[Connection], Resolution]
 
@@ -29,7 +26,7 @@ def node_merge(arguments: argparse.Namespace, terminal: Terminal) -> int:
         by, now = author_of(arguments), time.time()
 
         def deed(connection: Connection) -> Resolution:
-            return resolution.merge(connection, _again(connection, kept), _again(connection, gone), by, now)
+            return resolution.merge(connection, as_it_is(connection, kept), as_it_is(connection, gone), by, now)
 
         return _resolve(server, deed, arguments, terminal)
 
@@ -41,7 +38,7 @@ def node_split(arguments: argparse.Namespace, terminal: Terminal) -> int:
         by, now = author_of(arguments), time.time()
 
         def deed(connection: Connection) -> Resolution:
-            return resolution.split(connection, _again(connection, node), keys, shared, by, now)
+            return resolution.split(connection, as_it_is(connection, node), keys, shared, by, now)
 
         return _resolve(server, deed, arguments, terminal)
 
@@ -52,7 +49,7 @@ def node_replace(arguments: argparse.Namespace, terminal: Terminal) -> int:
         by, now = author_of(arguments), time.time()
 
         def deed(connection: Connection) -> Resolution:
-            return resolution.replace_board(connection, _again(connection, old), _again(connection, new), by, now)
+            return resolution.replace_board(connection, as_it_is(connection, old), as_it_is(connection, new), by, now)
 
         return _resolve(server, deed, arguments, terminal)
 
@@ -76,14 +73,6 @@ def _text(found: Resolution) -> str:
 def _tell(terminal: Terminal, found: Resolution, *, changed: bool) -> None:
     data: dict[str, Json] = {"changed": changed, "node_id": found.node_id, "lines": [*found.lines], "undo": found.undo}
     terminal.tell(data, _text(found))
-
-
-def _again(connection: Connection, node: NodeRecord) -> NodeRecord:
-    """The record as it is in this transaction. Raises OperatorError if somebody removed it meanwhile."""
-    found = node_records.find_node(connection, node.id)
-    if found is None:
-        raise OperatorError(f"node {node.id} is gone", "somebody merged or forgot it meanwhile")
-    return found
 
 
 def _key(word: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sqlalchemy import Connection
 from bootpilot_agent.fields import Json
 from bootpilot_server.commands.selecting import WordsError
 from bootpilot_server.commands.terminal import Terminal, columns
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import opened_server, read_config
@@ -40,7 +40,7 @@ def revisions(arguments: argparse.Namespace, terminal: Terminal) -> int:
         files = changed[entry.number]
         more = f" and {len(files) - MAX_FILES_SHOWN} more" if len(files) > MAX_FILES_SHOWN else ""
         shown = (f"({entry.note}) " if entry.note else "") + ", ".join(files[:MAX_FILES_SHOWN]) + more
-        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(entry.applied_at))
+        when = moment(entry.applied_at)
         rows.append([str(entry.number), when, entry.applied_by or "-", shown])
     terminal.tell(data, columns(("REVISION", "WHEN", "BY", "FILES"), rows))
     return 0

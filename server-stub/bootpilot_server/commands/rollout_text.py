@@ -1,11 +1,11 @@
 """How rollouts look, to people and to programs."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 from bootpilot_agent.fields import Json
 from bootpilot_server.commands.terminal import columns
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.rollout_facts import Rollout, Tally, Ticket
 from bootpilot_server.deciding.rollouts import holds_up
@@ -63,7 +63,7 @@ def rollout_text(
         *(f"where: {word}" for word in to_words(rollout.conditions)),
         f"waves: {waves}; stops at {rollout.stop_at.to_text()}; soak {rollout.soak_s} s; at once "
         + (str(rollout.max_concurrent) if rollout.max_concurrent else "as many as a wave holds"),
-        f"begun: {_moment(creation[0])} by {creation[1]}, with {rollout.total} nodes",
+        f"begun: {moment(creation[0])} by {creation[1]}, with {rollout.total} nodes",
         f"reached {tally.reached}: {tally.well} well, {tally.failed} failed, {tally.busy} under way",
         f"now: {holds_up(rollout, tally, now)}",
     ]
@@ -71,9 +71,5 @@ def rollout_text(
     lines += ["failed:"] if failed else []
     lines += [f"  {ticket.node_id}  wave {ticket.wave + 1}  {ticket.why}" for ticket in failed[:MAX_SHOWN]]
     lines += [f"  and {len(failed) - MAX_SHOWN} more"] if len(failed) > MAX_SHOWN else []
-    lines += ["history:", *(f"  {_moment(entry.at)}  {entry.by or 'server'}: {entry.text}" for entry in history)]
+    lines += ["history:", *(f"  {moment(entry.at)}  {entry.by or 'server'}: {entry.text}" for entry in history)]
     return "\n".join(one_line(line) for line in lines)
-
-
-def _moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -4,16 +4,21 @@ import argparse
 import getpass
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection
 
 from bootpilot_server.commands.terminal import Terminal
 from bootpilot_server.config import ASK_ABOVE
 from bootpilot_server.deciding.recipes import Condition
+from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.selection import SelectorError, parse_selector_words
 from bootpilot_server.errors import OperatorError
+from bootpilot_server.store import node_records
 
 MAX_AUTHOR = 80
+MAX_TOLD = 20
 
 
 class WordsError(OperatorError):
@@ -44,3 +49,21 @@ def author_of(arguments: argparse.Namespace) -> str:
 def is_meant(arguments: argparse.Namespace, terminal: Terminal, count: int, what: str, question: str) -> bool:
     """Whether to go on: few nodes, --yes, or a person says so. Raises OperatorError where nobody is there to ask."""
     return count <= ASK_ABOVE or arguments.yes or terminal.confirm(what, question)
+
+
+def as_it_is(connection: Connection, node: NodeRecord) -> NodeRecord:
+    """The record in this transaction: since it was shown to a person, minutes may have passed. Raises OperatorError."""
+    found = node_records.find_node(connection, node.id)
+    if found is None:
+        raise OperatorError(f"node {node.id} is gone; nothing was done", "somebody merged or forgot it meanwhile")
+    return found
+
+
+def node_line(node: NodeRecord) -> str:
+    """One node of a list that a person is asked about."""
+    return f"{node.id}  {node.name}  {one_line(node.model)}  {one_line(node.serial)}".rstrip()
+
+
+def shortened(lines: Sequence[str], most: int = MAX_TOLD) -> list[str]:
+    """As many as anybody reads, and how many more there are."""
+    return [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]

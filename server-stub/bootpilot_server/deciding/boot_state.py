@@ -6,11 +6,11 @@ No I/O here.
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from bootpilot_agent.events import Event, EventName, Source
 from bootpilot_agent.fields import Fields, Json
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.records import BootRecord
 
 
@@ -114,7 +114,7 @@ def _waiting(boot: BootRecord, wait: Fields, now: float) -> BootState:
     retry_s = wait.number("retry_after_s")
     if now <= boot.planned_at + MISSED_QUESTIONS * retry_s + GRACE_S:
         return BootState(StateKind.WAITING, text)
-    since = datetime.fromtimestamp(boot.planned_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    since = moment(boot.planned_at)
     return BootState(StateKind.SILENT, f"has not asked since {since}, and was to ask again after {retry_s} s ({text})")
 
 

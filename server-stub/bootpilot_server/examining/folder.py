@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from bootpilot_server.asking.secret_key import load_secret_key
 from bootpilot_server.config import Config
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.errors import DatabaseUnavailableError, HomeError
 from bootpilot_server.examining.finding import Finding, bad, good, note
 from bootpilot_server.store.database import Database
@@ -61,7 +62,7 @@ def examine_database(path: Path) -> Finding:
 
 def examine_clock(database: Database) -> Finding:
     now = time.time()
-    shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    shown = moment(now)
     hint = "start systemd-timesyncd, chrony or ntpd: deadlines, ages and certificates go by this clock"
     try:
         with database.reading() as connection:

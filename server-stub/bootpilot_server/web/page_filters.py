@@ -1,10 +1,10 @@
 """How values look on pages: text of boards made harmless, moments, spans and sizes as people say them."""
 
 import json
-from datetime import UTC, datetime
 
 from flask import Flask
 
+from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.remedies import remedies
 from bootpilot_server.deciding.rendering import one_line
 
@@ -27,10 +27,6 @@ def ago(seconds: float) -> str:
         if seconds < limit:
             return f"{max(0, int(seconds // unit))} {name}"
     return f"{int(seconds // 86_400)} days"
-
-
-def moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def size(count: int) -> str:
