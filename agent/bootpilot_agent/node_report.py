@@ -12,6 +12,8 @@ from bootpilot_agent.inventory import Inventory
 VERSION = 1
 ARCHITECTURES = ("amd64", "arm64", "armhf", "riscv64")
 NONCE_PATTERN = r"[0-9a-f]{64}"
+# What a report says that asks for nothing: the board has started its own disk.
+BY_ITSELF = "disk"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Report:
     """The body of POST /v1/boot. `clock_unix_s` is the board's idea of the time, wrong on boards without a battery.
 
     `loader_builds` are the builds of the loaders since power-on, oldest first; the last one is `build_id`. `enrol` is the batch
-    and secret of the card, "" if it has none: never to be shown or stored.
+    and secret of the card, "" if it has none: never to be shown or stored. `booted` is `BY_ITSELF` for a boot that is over: no server
+    answered, and the system on the board's disk tells of it afterwards.
     """
 
     boot_id: str
@@ -91,10 +94,13 @@ class Report:
     simulated: bool
     loader_builds: tuple[str, ...] = ()
     enrol: str = field(default="", repr=False)
+    booted: str = ""
 
     def to_json(self) -> dict[str, Json]:
-        secret: dict[str, Json] = {"enrol": self.enrol} if self.enrol else {}
-        return secret | {
+        rare: dict[str, Json] = {"enrol": self.enrol} if self.enrol else {}
+        if self.booted:
+            rare["booted"] = self.booted
+        return rare | {
             "version": VERSION,
             "boot_id": self.boot_id,
             "nonce": self.nonce,
@@ -139,6 +145,7 @@ class Report:
             # The agents on the first cards know nothing of it.
             loader_builds=fields.texts("loader_builds", most=16, longest=128) if fields.has("loader_builds") else (),
             enrol=_enrol(fields),
+            booted=fields.text("booted", pattern=BY_ITSELF, expected=BY_ITSELF) if fields.has("booted") else "",
         )
 
 

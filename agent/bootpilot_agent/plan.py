@@ -11,11 +11,12 @@ from enum import StrEnum
 from bootpilot_agent.artifact import SHA256_PATTERN, Artifact, PayloadFile, check_url
 from bootpilot_agent.fields import UUID_PATTERN, FieldError, Fields, Json
 from bootpilot_agent.local_boot import LocalBoot
-from bootpilot_agent.node_report import ARCHITECTURES, NONCE_PATTERN, VERSION, LastAttempt, Lease, Report
+from bootpilot_agent.node_report import ARCHITECTURES, BY_ITSELF, NONCE_PATTERN, VERSION, LastAttempt, Lease, Report
 
 # Whoever speaks the protocol imports it from here.
 __all__ = [
     "ARCHITECTURES",
+    "BY_ITSELF",
     "NONCE_PATTERN",
     "SHA256_PATTERN",
     "VERSION",
