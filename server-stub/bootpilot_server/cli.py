@@ -17,6 +17,7 @@ from bootpilot_server.commands import (
     doctor_arguments,
     enrolment_arguments,
     happening_arguments,
+    importing_arguments,
     keeping_arguments,
     loader_arguments,
     node_arguments,
@@ -52,6 +53,7 @@ exit status:
 GROUPS = (
     serve_arguments,
     artifact_arguments,
+    importing_arguments,
     loader_arguments,
     site_arguments,
     node_arguments,

@@ -57,6 +57,7 @@ SUBPROCESS_DOORS = {
     "bootpilot_agent.run",
     "bootpilot_server.artifacts.zstd_program",
     "bootpilot_server.asking.secret_reading",
+    "bootpilot_server.importing.programs",
     "initramfs.command",
     "scripts.lab.boot_server",
     "scripts.lab.vm",

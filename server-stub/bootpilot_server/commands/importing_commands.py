@@ -1,0 +1,61 @@
+"""`bootpilot import ...`: what was taken in, what was written, and what is to be done next."""
+
+import argparse
+
+from bootpilot_agent.fields import Json
+from bootpilot_server.commands.terminal import Terminal
+from bootpilot_server.deciding.rendering import one_line
+from bootpilot_server.errors import OperatorError
+from bootpilot_server.importing import debian_installer
+from bootpilot_server.importing.netboot_package import Netboot
+from bootpilot_server.importing.site_texts import Outcome, SiteText
+from bootpilot_server.server import opened_server, read_config
+from bootpilot_server.site_folder.profiles import NAME_PATTERN, is_name
+
+
+def import_debian_installer(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    profile = checked_name(arguments.name or f"debian-{arguments.release}-{arguments.arch}")
+    netboot = Netboot(arguments.release, arguments.arch)
+    order = debian_installer.Order(netboot, arguments.site, profile, arguments.mirror, arguments.package)
+    with opened_server(read_config(arguments.home), create=True) as server:
+        done = debian_installer.import_debian_installer(server, order)
+    lines = [f"debian-installer {done.version} for {netboot.arch}"]
+    lines += [f"stored {part.name}: {part.size_bytes} bytes" for part in (done.kernel, done.initrd)]
+    lines += told_texts(done.texts)
+    lines += _next_steps(order)
+    data: dict[str, Json] = {
+        "profile": profile,
+        "version": done.version,
+        "kernel": done.kernel.sha256,
+        "initrd": done.initrd.sha256,
+        "files": texts_json(done.texts),
+    }
+    terminal.tell(data, "\n".join(lines))
+    return 0
+
+
+def checked_name(name: str) -> str:
+    """A profile's name. Raises OperatorError."""
+    if not is_name(name):
+        raise OperatorError(f"{name!r} is no name for a profile; expected one like {NAME_PATTERN}")
+    return name
+
+
+def told_texts(texts: tuple[SiteText, ...]) -> list[str]:
+    return [f"{text.outcome}: {one_line(text.path)}" for text in texts]
+
+
+def texts_json(texts: tuple[SiteText, ...]) -> list[Json]:
+    return [{"path": text.path, "written": text.outcome is Outcome.WRITTEN, "outcome": text.outcome.value} for text in texts]
+
+
+def _next_steps(order: debian_installer.Order) -> list[str]:
+    site, profile = order.site, order.profile
+    steps = [] if order.mirror else [f"name the Debian archive: mirror in [settings] of {site}/profiles/{profile}.toml"]
+    steps += [
+        "say where the hash of the user's password is: [debian-user-password] in secrets.toml (`bootpilot secret list --help`)",
+        f'look through [settings], above all which disk may be written; give boards a rule with profile = "{profile}"',
+        f"bootpilot check {site} && bootpilot apply {site}",
+        f"bootpilot render NODE --profile {profile} shows what a board would get",
+    ]
+    return ["next:", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))]
