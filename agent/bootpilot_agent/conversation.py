@@ -11,6 +11,7 @@ from bootpilot_agent.console import Console
 from bootpilot_agent.deadline import Chance, Deadline
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.errors import QuestionRefusedError, ServerError, SettingsError, TransportError
+from bootpilot_agent.events import Source
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.plan import Lease, Plan
 from bootpilot_agent.plan_client import PlanClient, server_error
@@ -122,12 +123,13 @@ class EventSender:
     server: str
     boot_id: str
     token: str
+    source: Source = Source.AGENT
 
     def send_events(self, body: bytes) -> None:
         self._post("events", "application/json", body)
 
     def send_log(self, text: bytes) -> None:
-        self._post("log?source=agent&offset=0", "text/plain; charset=utf-8", text)
+        self._post(f"log?source={self.source}&offset=0", "text/plain; charset=utf-8", text)
 
     def _post(self, what: str, kind: str, body: bytes) -> None:
         answer = self.transport.ask(

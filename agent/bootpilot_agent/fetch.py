@@ -91,7 +91,7 @@ class _Transfer:
 
 @dataclass
 class Fetcher:
-    """Fetches the artifacts of one plan over one connection, one after the other. `pause` sleeps."""
+    """Fetches the artifacts of one plan over one connection. `mismatches` of a digest end it; `pause` sleeps."""
 
     transport: Transport
     server: str
@@ -102,6 +102,7 @@ class Fetcher:
     on_bytes: Callable[[int], None] = field(default=lambda done_bytes: None)
     pause: Callable[[float], None] = time.sleep
     stall_s: float = STALL_S
+    mismatches: int = MISMATCHES
 
     def fetch(self, artifact: Artifact, file: BinaryIO, what: str) -> None:
         """Append the artifact to the file. Raises FetchError or VerifyError and leaves the file as it was."""
@@ -136,7 +137,7 @@ class Fetcher:
                 return
             except VerifyError as error:
                 mismatches += 1
-                if mismatches >= MISMATCHES:
+                if mismatches >= self.mismatches:
                     raise
                 transfer.restart()
                 self._put_off(source, error.message, None)

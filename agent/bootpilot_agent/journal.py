@@ -41,8 +41,9 @@ class _Progress:
 class Journal:
     """The events of one boot. `add` may be called from any thread and returns at once."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, source: Source = Source.AGENT) -> None:
         self._clock = clock
+        self._source = source
         self._changed = threading.Condition()
         self._unsent: list[Event] = []
         self._seq = 0
@@ -56,7 +57,7 @@ class Journal:
     def add(self, name: EventName, *, send: bool = False, **data: Json) -> None:
         """Note that something happened; with `send` it goes out soon, otherwise with the next batch."""
         with self._changed:
-            self._unsent.append(Event(Source.AGENT, self._seq, name, int(self._clock() * 1000), data))
+            self._unsent.append(Event(self._source, self._seq, name, int(self._clock() * 1000), data))
             self._seq += 1
             self._drop_old_progress()
             self._due |= send

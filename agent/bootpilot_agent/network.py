@@ -7,7 +7,7 @@ and the caller finds the one over which a server answers.
 import ipaddress
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,7 +34,10 @@ SYSCTLS = {"proc/sys/net/ipv4/conf/all/arp_ignore": "1", "proc/sys/net/ipv4/conf
 
 
 class Network:
-    """All interfaces of the board. One thread calls everything but `candidates()`."""
+    """All interfaces of the board. One thread calls everything but `candidates()`.
+
+    `client_ids`: by MAC, what a loader before this program sent in option 61, so that its address stays.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,14 @@ class Network:
         state: Path = Path("/run/bootpilot/dhcp"),
         hook: Path = HOOK,
         resolv_conf: Path = Path("/etc/resolv.conf"),
+        client_ids: Mapping[str, bytes] | None = None,
     ) -> None:
         self._arch = arch
         self._coldplug = coldplug
         self._root = root
         self._hook = hook
         self._resolv_conf = resolv_conf
+        self._client_ids = client_ids or {}
         self._events = EventFolder(state)
         self._news = _open_netlink()
         self._ports: dict[str, Port] = {}
@@ -64,7 +69,9 @@ class Network:
         for path, value in SYSCTLS.items():
             with suppress(OSError):
                 (self._root / path).write_text(value)
-        self._shared = Surroundings(self._arch, settings, tuple(evidence), self._events, self._hook, self._root)
+        self._shared = Surroundings(
+            self._arch, settings, tuple(evidence), self._events, self._hook, self._root, self._client_ids
+        )
         self._find_ports()
         self._refresh()
 

@@ -23,12 +23,16 @@ MAX_GPT_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition: its number as in /dev/sda1, its PARTUUID in lower case, and where it lies on the disk."""
+    """One partition: its number as in /dev/sda1, its PARTUUID in lower case, and where it lies on the disk.
+
+    `kind` is its type as sfdisk writes it, in lower case: a GUID on GPT, two hex digits on MBR; "" where nobody asked.
+    """
 
     number: int
     partuuid: str
     start_bytes: int
     size_bytes: int
+    kind: str = ""
 
 
 def read_partitions(read_at: ReadAt, disk_bytes: int, sector_bytes: int = 512) -> tuple[Partition, ...]:
@@ -60,21 +64,22 @@ def _mbr_entries(sector: bytes) -> list[_MbrEntry]:
 def _mbr_partitions(read_at: ReadAt, mbr: bytes, sector_bytes: int) -> Iterator[Partition]:
     (signature,) = struct.unpack("<I", mbr[440:444])
 
-    def partition(number: int, start: int, count: int) -> Partition:
-        return Partition(number, f"{signature:08x}-{number:02x}", start * sector_bytes, count * sector_bytes)
+    def partition(number: int, entry: _MbrEntry) -> Partition:
+        partuuid = f"{signature:08x}-{number:02x}"
+        return Partition(number, partuuid, entry.start * sector_bytes, entry.count * sector_bytes, f"{entry.kind:02x}")
 
     extended = None
     for number, entry in enumerate(_mbr_entries(mbr), start=1):
         if entry.count:
-            yield partition(number, entry.start, entry.count)
+            yield partition(number, entry)
             if entry.kind in EXTENDED_TYPES and extended is None:
                 extended = entry.start
     if extended is not None:
-        for number, (start, count) in enumerate(_logical(read_at, extended, sector_bytes), start=5):
-            yield partition(number, start, count)
+        for number, entry in enumerate(_logical(read_at, extended, sector_bytes), start=5):
+            yield partition(number, entry)
 
 
-def _logical(read_at: ReadAt, extended: int, sector_bytes: int) -> Iterator[tuple[int, int]]:
+def _logical(read_at: ReadAt, extended: int, sector_bytes: int) -> Iterator[_MbrEntry]:
     here, seen = extended, set[int]()
     while len(seen) < MAX_LOGICAL and here not in seen:
         seen.add(here)
@@ -84,7 +89,7 @@ def _logical(read_at: ReadAt, extended: int, sector_bytes: int) -> Iterator[tupl
         entries = [entry for entry in _mbr_entries(sector) if entry.count]
         for entry in entries:
             if entry.kind not in EXTENDED_TYPES:
-                yield here + entry.start, entry.count
+                yield _MbrEntry(entry.kind, here + entry.start, entry.count)
         link = next((entry for entry in entries if entry.kind in EXTENDED_TYPES), None)
         if link is None:
             return
@@ -121,7 +126,7 @@ def _gpt_entries(entries: bytes, size: int, sector_bytes: int) -> Iterator[Parti
     for number, offset in enumerate(range(0, len(entries), size), start=1):
         kind, unique, first, last = struct.unpack_from("<16s16sQQ", entries, offset)
         if any(kind) and first <= last:
-            yield Partition(number, _guid(unique), first * sector_bytes, (last - first + 1) * sector_bytes)
+            yield Partition(number, _guid(unique), first * sector_bytes, (last - first + 1) * sector_bytes, _guid(kind))
 
 
 def _guid(raw: bytes) -> str:

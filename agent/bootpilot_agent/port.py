@@ -4,9 +4,9 @@ A port never gives up and never raises: what goes wrong is said on the console, 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_agent import addresses, ethernet, links
@@ -35,7 +35,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all ports share."""
+    """What all ports share. `client_ids` are those that a loader before this program used, by MAC."""
 
     arch: str
     settings: Settings
@@ -43,6 +43,7 @@ class Surroundings:
     events: EventFolder
     hook: Path = HOOK
     root: Path = Path("/")
+    client_ids: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Port:
@@ -90,7 +91,8 @@ class Port:
             if settings.gateway:
                 links.set_default_route(self.interface, settings.address, settings.gateway, self.metric)
         else:
-            self._client_id = addresses.client_id(self._shared.evidence, self.index, self._mac)
+            used = self._shared.client_ids.get(self._mac)
+            self._client_id = used or addresses.client_id(self._shared.evidence, self.index, self._mac)
             vendor_class = settings.vendor_class or addresses.vendor_class(self._shared.arch)
             ask_server = not settings.servers
             argv = udhcpc_argv(self.interface, self._shared.hook, self._client_id, vendor_class, ask_server=ask_server)

@@ -77,6 +77,24 @@ def spawn(argv: Sequence[str], *, extra: Mapping[str, str] | None = None, output
         raise _not_started(argv, error) from error
 
 
+def start_filter(argv: Sequence[str], source: int, target: int, complaints: int) -> Process:
+    """Start a program that reads from one descriptor and writes to another; its errors go to a third. The caller reaps it.
+
+    Raises CommandError if it cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=source,
+            stdout=target,
+            stderr=complaints,
+            env=child_environment(),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise _not_started(argv, error) from error
+
+
 def child_environment(extra: Mapping[str, str] | None = None, own: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child: the allowed names, the C locale, the caller's library path, and `extra`."""
     source = os.environ if own is None else own

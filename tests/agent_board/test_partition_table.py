@@ -28,8 +28,13 @@ def as_sfdisk_says(path: Path) -> list[Partition]:
     for row in table.get("partitions", []):
         number = int(row["node"].removeprefix(str(path)))
         partuuid = row["uuid"] if table["label"] == "gpt" else f"{int(table['id'], 16):08x}-{number:02x}"
-        found.append(Partition(number, partuuid.lower(), row["start"] * SECTOR, row["size"] * SECTOR))
+        found.append(Partition(number, partuuid.lower(), row["start"] * SECTOR, row["size"] * SECTOR, kind_of(row)))
     return sorted(found, key=lambda partition: partition.number)
+
+
+def kind_of(row: dict[str, str]) -> str:
+    """A GUID, or two hex digits where sfdisk prints one of a small number."""
+    return row["type"].lower() if "-" in row["type"] else f"{int(row['type'], 16):02x}"
 
 
 def reader(raw: bytes) -> ReadAt:
