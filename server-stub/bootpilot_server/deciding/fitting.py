@@ -50,6 +50,7 @@ def render_files(node: NodeFacts, profile: Profile, secrets: Secrets) -> tuple[R
         name=node.name,
         labels=node.labels,
         static_address=node.static_address,
+        settings=profile.settings,
     )
     return tuple(render_file(recipe, context, secrets) for recipe in profile.files)
 

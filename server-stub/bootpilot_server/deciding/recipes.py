@@ -13,6 +13,10 @@ MAX_PRIORITY = MAX_RULE_PRIORITY + 1
 OWN_PROFILE = "(this node's own profile)"
 
 
+# What a profile's [settings] may hold.
+Setting = str | int | bool | tuple[str, ...]
+
+
 class Expects(StrEnum):
     """What must be heard after the jump; only then does silence count as a failure."""
 
@@ -82,6 +86,8 @@ class Profile:
     dtb_overlays: tuple[ArtifactRef, ...] = ()
     command_line: str = ""
     files: tuple[FileRecipe, ...] = ()
+    # What its templates see as `settings`: one template serves many profiles.
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     arch: str = ""
     requires: tuple[str, ...] = ()
     writes_disk: bool = False

@@ -16,13 +16,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bootpilot_agent.evidence import EvidenceKind, best_serial
 from bootpilot_agent.plan import Report
-from bootpilot_server.deciding.recipes import FileRecipe, Template
+from bootpilot_server.deciding.recipes import FileRecipe, Setting, Template
 from bootpilot_server.deciding.secret_values import NO_SECRETS, Secrets, SecretsWantedError
 
 MAX_FILE_BYTES = 1 << 20
 # More templates than any folder has in use; old revisions' go.
 MAX_COMPILED = 1000
-VARIABLES = ("node", "profile")
+VARIABLES = ("node", "profile", "settings")
 SECRET = "secret"
 
 
@@ -78,14 +78,18 @@ def node_context(
     name: str = "",
     labels: Mapping[str, str] | None = None,
     static_address: str = "",
+    settings: Mapping[str, Setting] | None = None,
 ) -> dict[str, object]:
-    """What templates may name: `node` and `profile`. What nobody gave the node is not there, so naming it is an error."""
+    """What templates may name: `node`, `profile` and the profile's `settings`. What nobody gave the node, or set, is not there,
+    so naming it is an error.
+    """
     serial = best_serial(report.evidence)
     evidence = {kind.value: [one_line(piece.value) for piece in report.evidence if piece.kind is kind] for kind in EvidenceKind}
     given = {one_line(key): one_line(value) for key, value in (labels or {}).items()}
     places = {"name": name, "static_address": static_address, "rack": given.get("rack", ""), "slot": given.get("slot", "")}
     return {
         "profile": profile,
+        "settings": dict(settings or {}),
         "node": {
             "id": node_id,
             "arch": report.arch,
@@ -93,6 +97,8 @@ def node_context(
             "compatible": [one_line(text) for text in report.inventory.board.compatible],
             "serial": one_line(serial.value) if serial else "",
             "memory_bytes": report.inventory.memory_bytes,
+            # What a mark on its disk names it by.
+            "strongest": {"kind": serial.kind.value, "value": one_line(serial.value)} if serial else {},
             "evidence": evidence,
             "macs": evidence[EvidenceKind.MAC],
             "address": one_line(report.lease.address),
@@ -138,6 +144,20 @@ def secrets_of(template: Template) -> frozenset[str]:
     """The secrets that a template names, itself or by what it includes."""
     texts = template_closure(template)
     return frozenset(secret for name in texts for _, secret in secrets_in(name, texts))
+
+
+def settings_in(name: str, templates: Mapping[str, str]) -> list[tuple[int, str, bool]]:
+    """The settings that a template names itself, as (line, name, whether it does without: `is defined` or `default`)."""
+    try:
+        tree = _environment(templates).parse(templates[name], name)
+    except jinja2.TemplateSyntaxError:
+        return []
+    asked = [*tree.find_all(nodes.Test), *tree.find_all(nodes.Filter)]
+    optional = {id(node.node) for node in asked if node.name in ("defined", "undefined", "default", "d")}
+    named = [
+        node for node in tree.find_all(nodes.Getattr) if isinstance(node.node, nodes.Name) and node.node.name == "settings"
+    ]
+    return [(node.lineno, node.attr, id(node) in optional) for node in named]
 
 
 def _secret_calls(tree: nodes.Template) -> Iterable[nodes.Call]:

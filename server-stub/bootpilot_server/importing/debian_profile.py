@@ -26,7 +26,7 @@ FILES = (
 
 
 def profile_text(netboot: Netboot, version: str, artifacts: str, mirror: str) -> str:
-    """profiles/NAME.toml; `artifacts` are its lines about kernel and initrd. Whatever must be decided by a person stands in [settings], with its reason."""
+    """profiles/NAME.toml; `artifacts` are its lines about kernel and initrd. What a person must decide stands in [settings]."""
     console, told = CONSOLES[netboot.arch]
     files = "\n\n".join(
         f'[[file]]\npath = "{path}"\ntemplate = "{template}"\nmode = "{mode}"' for path, template, mode in FILES

@@ -11,6 +11,7 @@ from bootpilot_server.deciding.recipes import ArtifactRef, Profile, Revision
 from bootpilot_server.site_folder.findings import Finding
 from bootpilot_server.site_folder.revision import read_revision
 from bootpilot_server.site_folder.secret_use import secret_findings
+from bootpilot_server.site_folder.setting_use import setting_findings
 from bootpilot_server.site_folder.settled import read_settled_folder
 from bootpilot_server.site_folder.toml_lines import key_lines, line_of
 
@@ -45,6 +46,7 @@ def check_texts(
     """The same for texts that were read, or put in force, before."""
     revision, findings = read_revision(texts)
     findings += secret_findings(revision, texts, secrets)
+    findings += setting_findings(revision.profiles, texts)
     payloads = revision.payloads()
     stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
     absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bootpilot_agent.fields import FieldError
 from bootpilot_agent.linked_folders import check_unlinked
 from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line
-from bootpilot_server.deciding.recipes import ArtifactRef, Expects, FileRecipe, Profile, Template
+from bootpilot_server.deciding.recipes import ArtifactRef, Expects, FileRecipe, Profile, Setting, Template
 from bootpilot_server.site_folder.findings import Table
 from bootpilot_server.site_folder.local_recipes import read_local
 
@@ -16,6 +16,7 @@ FILE_PATH_PATTERN = r"(/(?!\.{1,2}(/|$))[^/\x00-\x1f\x7f]+)+"
 FILE_MODE_PATTERN = r"0?[0-7]{3,4}"
 MAX_DEADLINE_S = 7 * 86400
 MAX_ATTEMPTS = 20
+SETTING_PATTERN = r"[a-z][a-z0-9_]{0,63}"
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 
@@ -24,6 +25,7 @@ def read_profile(name: str, table: Table, templates: Mapping[str, str]) -> Profi
     profile = replace(
         read_payload(name, table.choice("expects", Expects), table),
         files=tuple(_file(item, templates) for item in table.tables("file")),
+        settings=_settings(table.table("settings")),
         requires=table.texts("requires", ()),
         writes_disk=table.flag("writes_disk", False),
         large_mib=table.number("large_mib", Profile.large_mib),
@@ -124,6 +126,19 @@ def _file(table: Table, templates: Mapping[str, str]) -> FileRecipe:
             table.fault("template", f"there is no templates/{name}")
     table.close()
     return FileRecipe(path, int(mode or "0644", 8), source)
+
+
+def _settings(table: Table) -> dict[str, Setting]:
+    """Every key of [settings]: they are the templates' own, and whether each is used is looked at later."""
+    found: dict[str, Setting] = {}
+    for key, value in table.values.items():
+        if not re.fullmatch(SETTING_PATTERN, key):
+            table.fault(key, f"expected a name like {SETTING_PATTERN}")
+        elif isinstance(value, str | int):
+            found[key] = value
+        else:
+            found[key] = table.texts(key)
+    return found
 
 
 def is_name(text: str) -> bool:
