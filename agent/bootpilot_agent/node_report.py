@@ -76,8 +76,8 @@ class Report:
     """The body of POST /v1/boot. `clock_unix_s` is the board's idea of the time, wrong on boards without a battery.
 
     `loader_builds` are the builds of the loaders since power-on, oldest first; the last one is `build_id`. `enrol` is the batch
-    and secret of the card, "" if it has none: never to be shown or stored. `booted` is `BY_ITSELF` for a boot that is over: no server
-    answered, and the system on the board's disk tells of it afterwards.
+    and secret of the card, "" if it has none: never to be shown or stored. `booted` is `BY_ITSELF` for a boot that is over: no
+    server answered, and the system on the board's disk tells of it afterwards.
     """
 
     boot_id: str

@@ -1,10 +1,16 @@
 """Logs and recordings are bounded for each node and in all, and the oldest go first."""
 
+import time
+import uuid
+
 import pytest
+from sqlalchemy import update
 
 from bootpilot_agent.plan import Plan
-from bootpilot_server.store import boot_records, log_retention
+from bootpilot_server.store import boot_records, log_retention, pruning
+from bootpilot_server.store.keeping import DAY_S, Keep
 from bootpilot_server.store.log_retention import MAX_NODE_BYTES, LogRetention
+from bootpilot_server.store.schema import boots
 from tests.fakes.bench import Bench
 from tests.fakes.reports import make_report, serial
 
@@ -85,3 +91,43 @@ def test_a_log_and_a_recording_that_come_over_the_wire_are_counted(bench: Bench,
     assert kept(bench, [first]) == [2]
     assert bench.send(second, "log?offset=0", b"x" * MIB).status_code == 200
     assert kept(bench, [first, second]) == [0, 1]
+
+
+def test_logs_of_the_last_installs_outlive_whatever_a_node_sends_later(bench: Bench) -> None:
+    retention = LogRetention(1 << 40, installs_per_node=2)
+    installs = [boot_of(bench) for _ in range(3)]
+    for plan in installs:
+        give_log(bench, plan, MIB, retention)
+        was_to_install(bench, plan)
+    later = [boot_of(bench) for _ in range(60)]
+    for plan in later[-2:]:
+        give_log(bench, plan, MAX_NODE_BYTES, retention)
+    assert kept(bench, [*installs, *later[-2:]]) == [0, 1, 1, 0, MAX_NODE_BYTES // MIB]
+
+
+def test_where_all_nodes_together_have_sent_too_much_installs_go_last(bench: Bench) -> None:
+    first, second = boot_of(bench), boot_of(bench)
+    give_log(bench, first, 2 * MIB, LogRetention(1 << 40))
+    give_log(bench, second, 2 * MIB, LogRetention(1 << 40))
+    was_to_install(bench, first)
+    third = boot_of(bench)
+    give_log(bench, third, MIB, LogRetention(4 * MIB))
+    assert kept(bench, [first, second, third]) == [2, 0, 1]
+    give_log(bench, third, 4 * MIB, LogRetention(4 * MIB))
+    assert kept(bench, [first, second, third]) == [2, 0, 5]
+
+
+def test_pruning_by_age_leaves_the_last_installs_whole(bench: Bench) -> None:
+    install, other, last = boot_of(bench), boot_of(bench), boot_of(bench)
+    for plan in (install, other):
+        give_log(bench, plan, MIB, LogRetention(1 << 40))
+        bench.send_event(plan, "started")
+    was_to_install(bench, install)
+    found = pruning.prune(bench.server.database, Keep(boots_days=1), time.time() + 100 * DAY_S)
+    assert (found.boots, found.events, found.logs) == ((other.boot_id,), (), ())
+    assert kept(bench, [install, last]) == [1, 0]
+
+
+def was_to_install(bench: Bench, plan: Plan) -> None:
+    with bench.server.database.writing() as connection:
+        connection.execute(update(boots).where(boots.c.id == plan.boot_id).values(installs=str(uuid.uuid4())))

@@ -87,7 +87,7 @@ def _answer_on_record(server: Server, report: Report, question: Question, secret
         if boot:
             asked = boot_records.find_question(connection, report.boot_id, report.nonce)
             if asked:
-                return _answer_again(server, boot, asked, question)
+                return _answer_again(server, boot, asked, question, is_over=report.booted != "")
             _check_token(server, connection, boot, question)
         report = without_shared(connection, report)
         node = recognise(connection, report, question.address, question.now)
@@ -120,7 +120,7 @@ def _answer_on_record(server: Server, report: Report, question: Question, secret
         if decision.loader and (boot is None or boot.loader != decision.loader):
             loader_records.count_offer(connection, node.id, decision.loader)
         remember_decision(connection, node, boot, report.boot_id, decision, question.now)
-        _remember(connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
+        _remember(server, connection, revision, node, boot, report, question, replace(decision, plan=plan), chain)
         unrolled = replace(facts, rollout=None)
         former = lambda: decide_for(server, revision, unrolled, question.now, secrets.redacted()).profile  # noqa: E731
         remember_turn(connection, facts, boot, before, report.boot_id, decision, former, question.now)
@@ -128,11 +128,15 @@ def _answer_on_record(server: Server, report: Report, question: Question, secret
     return _to_bytes(plan)
 
 
-def _answer_again(server: Server, boot: BootRecord, asked: Row[tuple[object, ...]], question: Question) -> bytes:
-    """The same question once more, because its answer was lost: the same bytes, and nothing changes."""
+def _answer_again(
+    server: Server, boot: BootRecord, asked: Row[tuple[object, ...]], question: Question, *, is_over: bool
+) -> bytes:
+    """The same question once more, because its answer was lost: the same bytes, and nothing changes. `is_over`: the boot is, so
+    its plan is for nobody to carry out and never expires.
+    """
     if asked.body_sha256 != hashlib.sha256(question.body).hexdigest():
         raise ProblemError(409, "this nonce was already used with another report; ask again with a new nonce")
-    if question.now > asked.asked_at + asked.valid_s:
+    if not is_over and question.now > asked.asked_at + asked.valid_s:
         raise ProblemError(
             409, f"the plan for this nonce was valid for {asked.valid_s} s, which are over; ask with a new nonce"
         )
@@ -193,6 +197,7 @@ def _store_files(server: Server, report: Report, before: BootRecord | None, file
 
 
 def _remember(
+    server: Server,
     connection: Connection,
     revision: Revision,
     node: NodeRecord,
@@ -219,13 +224,16 @@ def _remember(
         "revision": revision.number,
         "loader": decision.loader,
         "loader_builds": json.dumps(chain),
+        "installs": decision.plan.install_id if decision.plan.action is Action.BOOT and decision.plan.install_id else "",
     }
-    boot_records.save_boot(connection, report.boot_id, values, question.now)
+    if report.booted:
+        values |= dict.fromkeys(("handover_at", "alive_at", "booted_at"), question.now)
+    boot_records.save_boot(connection, report.boot_id, values, question.now, server.config.keep.installs_per_node)
     body_sha256 = hashlib.sha256(question.body).hexdigest()
     plan = json.dumps({**told, "token": ""})
     boot_records.save_question(connection, report.boot_id, report.nonce, body_sha256, decision.plan.valid_s, plan, question.now)
     if boot is None:
-        node_records.set_current_boot(connection, node.id, report.boot_id, node.failures)
+        node_records.set_current_boot(connection, node.id, report.boot_id, 0 if report.booted else node.failures)
     if boot is None or boot.read_why()[:1] != why[:1]:
         node_records.add_history(connection, node.id, why[0], question.now, report.boot_id)
 

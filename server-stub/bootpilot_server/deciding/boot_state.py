@@ -134,6 +134,9 @@ def _after_jump(boot: BootRecord) -> BootState:
         return BootState(StateKind.INSTALLED, "the installer says it is done")
     if boot.event == EventName.INSTALLING:
         return BootState(StateKind.INSTALLING, f"installing with {boot.profile}")
+    if boot.booted_at is not None:
+        text = f"booted its disk by itself at {moment(boot.booted_at)} (no server had answered it)"
+        return BootState(StateKind.PAYLOAD_UP, text)
     return BootState(StateKind.PAYLOAD_UP, f"{boot.profile} is up")
 
 

@@ -23,11 +23,13 @@ from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.rollouts import as_rolled_out, profile_of, refuse_crowded, rule_of
 from bootpilot_server.deciding.selection import why_not
 from bootpilot_server.deciding.slots import with_slot
-from bootpilot_server.deciding.step_plans import Outcome, plan_order, plan_rule, plan_step
+from bootpilot_server.deciding.step_plans import Outcome, plan_order, plan_own_boot, plan_rule, plan_step
 
 
 def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float) -> Decision:
     """`now` is recorded as the moment of the decision, in Unix seconds."""
+    if node.report.booted:
+        return _write_down(node, revision, now)
     payload = with_slot(node, _decide_payload(node, revision, artifacts, now), revision)
     return with_newer_loader(node, revision.loaders, artifacts, payload)
 
@@ -35,6 +37,18 @@ def decide(node: NodeFacts, revision: Revision, artifacts: Catalogue, now: float
 def winning_rule(node: NodeFacts, revision: Revision) -> Rule | None:
     """The rule that stands first for this node, whatever comes of it."""
     return next(iter(_own_profile(node) + _matching(node, revision.rules, [])), None)
+
+
+def _write_down(node: NodeFacts, revision: Revision, now: float) -> Decision:
+    """Of a report that asks for nothing, for the board has started its disk: its mark counts, and nothing is used up."""
+    try:
+        _refuse_unclear(node)
+    except RefusedError as refusal:
+        return Decision(draft_wait(node, refusal), (refusal.text,), decided_at_s=now)
+    seen, disk = look_at_disk(node, winning_rule(node, revision), revision.profiles)
+    told = plan_own_boot(seen)
+    changes = InstallChanges(disk.found, disk.adopts)
+    return Decision(told.plan, (told.reason,), profile=told.profile, decided_at_s=now, changes=changes)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,9 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class BootRecord:
-    """One boot: its last decision and what its events amount to so far. `loader` is the build that its plan starts, or ""."""
+    """One boot: its last decision and what its events amount to so far. `loader` is the build that its plan starts, or "";
+    `installs` what its plan installs, or ""; `booted_at` when the board started its disk by itself, None where a plan told it.
+    """
 
     id: str
     node_id: str
@@ -101,6 +103,8 @@ class BootRecord:
     queued_until: float | None = None
     queue: str = ""
     rollout: str = ""
+    installs: str = ""
+    booted_at: float | None = None
 
     @property
     def must_report(self) -> bool:

@@ -71,6 +71,15 @@ def plan_order(node: NodeFacts) -> Outcome | None:
     return Outcome(draft_order(node, node.order.action), reason, changes=InstallChanges(spends=node.order.id))
 
 
+def plan_own_boot(node: NodeFacts) -> Outcome:
+    """What the board has done already, in the form of a plan that nobody carries out."""
+    install = _whole_system(node)
+    local = LocalBoot(Find.MARK if own_marks(node) else Find.LOOKING, profile=install.profile if install else "")
+    what = f"install {install.id}" if install else "what is on its disk"
+    reason = f"started {what} by itself: no server had answered it"
+    return Outcome(draft_local(node, local, install.id if install else None), reason, local.profile)
+
+
 def _plan_local(node: NodeFacts, step: Step, revision: Revision) -> Outcome:
     recipe = _local_recipe(node, step, revision)
     fit_local(node, recipe)

@@ -10,6 +10,8 @@ from bootpilot_server.deciding.boot_state import describe_failure, rank_of
 from bootpilot_server.deciding.recipes import Expects
 from bootpilot_server.deciding.records import BootRecord
 from bootpilot_server.store.dialect import insert_if_new, insert_or_update
+from bootpilot_server.store.keeping import KEEP
+from bootpilot_server.store.latest_installs import latest_installs
 from bootpilot_server.store.schema import boots, events, log_chunks, nodes, questions, recordings
 
 # A waiting board asks for ever under one boot_id; only its last questions can still be asked again.
@@ -43,14 +45,18 @@ def list_boots(connection: Connection, node_id: str, limit: int = 20) -> list[Bo
     return [_record(row) for row in connection.execute(query).mappings()]
 
 
-def save_boot(connection: Connection, boot_id: str, values: dict[str, object], now: float) -> None:
-    """Make the boot or give it its next plan; old boots of the node go."""
+def save_boot(
+    connection: Connection, boot_id: str, values: dict[str, object], now: float, installs_kept: int = KEEP.installs_per_node
+) -> None:
+    """Make the boot or give it its next plan; old boots of the node go, but for the last ones that were to install."""
     fresh = {"id": boot_id, "started_at": now, **values}
     again = {key: value for key, value in values.items() if key != "first_nonce"}
     insert_or_update(connection, boots, fresh, again)
     own = boots.c.node_id == values["node_id"]
     kept = select(boots.c.id).where(own).order_by(boots.c.started_at.desc(), boots.c.id).limit(MAX_BOOTS)
-    connection.execute(boots.delete().where(own, boots.c.id.not_in(kept), boots.c.id != boot_id))
+    old = (own, boots.c.id.not_in(kept), boots.c.id != boot_id)
+    last_installs = latest_installs(installs_kept, str(values["node_id"]))
+    connection.execute(boots.delete().where(*old, boots.c.id.not_in(last_installs)))
 
 
 def find_question(connection: Connection, boot_id: str, nonce: str) -> Row[tuple[object, ...]] | None:
@@ -105,6 +111,10 @@ def _move_on(connection: Connection, boot_id: str, event: Event, now: float) -> 
         set_if(boots.c.failed_at.is_(None), failed_at=now, failure=describe_failure(event.data))
     elif event.source is not Source.AGENT or event.name is EventName.PAYLOAD_UP:
         set_if(boots.c.alive_at.is_(None), alive_at=now)
+    if event.source is Source.SYSTEM:
+        # Its clock began with its kernel: so the server knows when it came up, however late it hears of it.
+        up_at = max(0.0, now - event.at_ms / 1000)
+        set_if(boots.c.booted_at > up_at, booted_at=up_at)
 
 
 def mark_alive(connection: Connection, boot_id: str, now: float) -> None:

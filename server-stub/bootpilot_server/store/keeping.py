@@ -13,6 +13,8 @@ class Keep:
 
     boots_days: int = 90
     boots_per_node: int = 50
+    # Boots that were to install keep events and logs beyond all these bounds but those in MiB: so many of each node.
+    installs_per_node: int = 5
     events_days: int = 90
     # Some 200 bytes each: the last ten boots of 100 000 boards.
     events_mib: int = 2048

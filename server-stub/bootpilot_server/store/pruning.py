@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_
 
 from bootpilot_server.store.database import Database
 from bootpilot_server.store.keeping import Keep, older_than
+from bootpilot_server.store.latest_installs import latest_installs
 from bootpilot_server.store.schema import boots, events, history, log_chunks, nodes, questions, recordings, refusals
 
 # One transaction deletes so many boots, or rows: some ten milliseconds in which others wait.
@@ -71,16 +72,29 @@ def _old_boots(connection: Connection, keep: Keep, now: float) -> dict[str, None
     # The last boot has its place too, though it is not among these.
     most = keep.boots_per_node - 1 if keep.boots_per_node else 1 << 62
     is_old = (ranked.c.planned_at < older_than(keep.boots_days, now)) | (ranked.c.place > most)
-    return dict.fromkeys(connection.execute(select(ranked.c.id).where(is_old).order_by(ranked.c.planned_at)).scalars())
+    query = (
+        select(ranked.c.id)
+        .where(is_old, ranked.c.id.not_in(latest_installs(keep.installs_per_node)))
+        .order_by(ranked.c.planned_at)
+    )
+    return dict.fromkeys(connection.execute(query).scalars())
 
 
 def _is_current() -> ColumnElement[bool]:
     return select(nodes.c.id).where(nodes.c.id == boots.c.node_id, nodes.c.current_boot == boots.c.id).exists()
 
 
+def _is_no_late_install(keep: Keep) -> ColumnElement[bool]:
+    return boots.c.id.not_in(latest_installs(keep.installs_per_node))
+
+
 def _without_events(connection: Connection, keep: Keep, now: float) -> list[str]:
     has_any = select(events.c.boot_id).where(events.c.boot_id == boots.c.id).exists()
-    old = select(boots.c.id).where(boots.c.planned_at < older_than(keep.events_days, now), has_any, ~_is_current())
+    expired = (
+        boots.c.planned_at < older_than(keep.events_days, now),
+        boots.c.id.not_in(latest_installs(keep.installs_per_node)),
+    )
+    old = select(boots.c.id).where(*expired, has_any, ~_is_current())
     found = dict.fromkeys(connection.execute(old).scalars())
     if keep.events_mib:
         size = func.sum(func.length(events.c.data) + EVENT_BYTES)
@@ -95,7 +109,8 @@ def _without_events(connection: Connection, keep: Keep, now: float) -> list[str]
 
 def _without_logs(connection: Connection, keep: Keep, now: float) -> list[str]:
     sent = select(log_chunks.c.boot_id).union(select(recordings.c.boot_id))
-    old = select(boots.c.id).where(boots.c.planned_at < older_than(keep.logs_days, now), boots.c.id.in_(sent), ~_is_current())
+    expired = (boots.c.planned_at < older_than(keep.logs_days, now), _is_no_late_install(keep))
+    old = select(boots.c.id).where(*expired, boots.c.id.in_(sent), ~_is_current())
     return list(connection.execute(old).scalars())
 
 

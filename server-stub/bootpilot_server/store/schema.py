@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # The newest of migrations/versions/. Every change of a table here goes into that revision too, or into a new one.
-REVISION = "grid"
+REVISION = "disks"
 
 metadata = MetaData()
 
@@ -241,6 +241,9 @@ boots = Table(
     Column("queued_until", Float),
     # The rollout whose profile its last plan gives, "" for none.
     Column("rollout", Text, nullable=False, default="", server_default=""),
+    # What its last plan installs, "" if nothing; and when its system came up where no server had told the board to start it.
+    Column("installs", Text, nullable=False, default="", server_default=""),
+    Column("booted_at", Float),
     Index("boots_of_node", "node_id", "started_at"),
     Index("boots_slot", "slot_until"),
     Index("boots_queue", "queue", "queued_at", "queued_until", "node_id"),
