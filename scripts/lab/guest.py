@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.lab.disks import Disk
 from scripts.lab.machine import Machine
 
 # Where a guest with QEMU's user-mode network finds the host's loopback, and the address it gets itself.
@@ -99,6 +100,7 @@ class Guest:
     stop_at_reset: bool = True
     extra: tuple[str, ...] = ()
     qemu: tuple[str, ...] = ()
+    disks: tuple[Disk, ...] = ()
 
     @property
     def page_port(self) -> int | None:

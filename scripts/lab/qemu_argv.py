@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from scripts.lab.disks import disks_argv
 from scripts.lab.guest import CardBoot, DeadNet, DirectBoot, Guest, Nic, SwitchedNet, UserNet
 from scripts.lab.machine import Card, Machine, Named, Network, Start, VerdictBy
 
@@ -19,6 +20,7 @@ def qemu_argv(guest: Guest) -> list[str]:
         *(_verdict_argv(guest) if guest.machine.verdict is VerdictBy.PORT else []),
         *_boot_argv(guest),
         *_identity_argv(guest),
+        *disks_argv(guest.disks, guest.machine.virtio),
         *[word for index, nic in enumerate(guest.nics) for word in _nic_argv(guest.machine, nic, index)],
         *(["-device", "i6300esb"] if guest.watchdog else []),
         *guest.extra,

@@ -98,6 +98,11 @@ class RunningGuest:
     def is_running(self) -> bool:
         return self._process.poll() is None
 
+    def cut_power(self) -> None:
+        """Switch the board off as a fuse does: QEMU is killed where it stands. Nobody but `stop` may follow."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         """End QEMU and reap it, whatever state it is in."""
         self.qmp.close()

@@ -1,7 +1,6 @@
 """A newer loader over the network: the card's one starts it, it goes on by itself, and the card may be gone by then."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,10 @@ from scripts.lab.machine import started_directly
 from scripts.lab.vm import RunningGuest
 from tests.qemu.conftest import DEADLINE_S, Boot
 from tests.qemu.newer_loader import publish_loader
+from tests.qemu.small_card import CARD_ARGUMENT, write_card
 from tests.qemu.waiting import wait_for_events
 
 NEW_BUILD = "feedfacefeedface"
-PARTUUID = "1234abcd-01"
-MIB = 1 << 20
-CARD_BYTES, PARTITION_BYTES = 16 * MIB, 1 * MIB
 
 
 def write_newer_build(built: Built, folder: Path) -> Path:
@@ -31,20 +28,6 @@ def write_newer_build(built: Built, folder: Path) -> Path:
     with path.open("wb") as stream:
         entry = regular("etc/bootpilot/build.json", json.dumps(facts).encode(), 0o644)
         write_cpio([directory("etc"), directory("etc/bootpilot"), entry], stream)
-    return path
-
-
-def write_card(path: Path, settings: str) -> Path:
-    """A memory stick with bootpilot.txt and nothing else."""
-    with path.open("wb") as stream:
-        stream.truncate(CARD_BYTES)
-    script = f"label: dos\nlabel-id: 0x{PARTUUID.partition('-')[0]}\nstart=1MiB, type=c, bootable\n"
-    subprocess.run(["sfdisk", "--quiet", str(path)], input=script.encode(), check=True)
-    text = path.with_suffix(".txt")
-    text.write_text(settings)
-    image = f"{path}@@{PARTITION_BYTES}"
-    subprocess.run(["mformat", "-i", image, "-T", str((CARD_BYTES - PARTITION_BYTES) // 512), "::"], check=True)
-    subprocess.run(["mcopy", "-i", image, str(text), "::/bootpilot.txt"], check=True)
     return path
 
 
@@ -72,7 +55,7 @@ def test_the_cards_loader_starts_a_newer_one_and_that_one_the_payload_though_the
     publish(server, parts)
     publish_loader(server, parts, folder / "new", NEW_BUILD, write_newer_build(parts, folder))
     card = write_card(folder / "card.img", f'server = "{server_url(server)}"\nvendor_class = "rack-7"\n')
-    words = (f"bootpilot.card=PARTUUID={PARTUUID}", "bootpilot.watchdog=0")
+    words = (CARD_ARGUMENT, "bootpilot.watchdog=0")
     guest = with_stick(make_guest(parts, "newer", folder, Wiring(), words), card)
 
     def pull_the_card(running: RunningGuest) -> None:
