@@ -1,18 +1,33 @@
-"""`scripts/build-initramfs`: builds one loader or workload and prints where it lies and what it weighs."""
+"""`scripts/build-initramfs`: builds one image, a loader or what a loader starts, and prints where it is and what it weighs."""
 
 import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from initramfs.architectures import ARCHITECTURES
-from initramfs.build import BuildOptions, Loader, Workload, build_loader, build_workload
+from initramfs.build import (
+    BuildOptions,
+    Loader,
+    RamSystem,
+    Workload,
+    build_installer,
+    build_loader,
+    build_workload,
+)
 from initramfs.cache import cache_place
 from initramfs.drivers import DRIVER_GROUPS
 from initramfs.errors import BuildError
 from initramfs.mirrors import MIRROR_SETTING
 from initramfs.sizes import size_table
+
+BUILDERS: dict[str, Callable[[str, BuildOptions], Loader | Workload | RamSystem]] = {
+    "loader": build_loader,
+    "workload": build_workload,
+    "installer": build_installer,
+}
 
 
 def main() -> int:
@@ -20,7 +35,7 @@ def main() -> int:
     arguments = argument_parser().parse_args()
     options = BuildOptions(refresh=arguments.refresh, groups=tuple(arguments.drivers), kernel=arguments.kernel)
     try:
-        built = build_workload(arguments.arch, options) if arguments.workload else build_loader(arguments.arch, options)
+        built = BUILDERS[arguments.image](arguments.arch, options)
         files = output_files(built)
         if arguments.output:
             files = copied(files, arguments.output)
@@ -29,7 +44,7 @@ def main() -> int:
     except BuildError as error:
         print(f"build-initramfs: {error}", file=sys.stderr)
         return 1
-    print(size_table(f"{built.arch} {'workload' if arguments.workload else 'loader'}", built.sizes))
+    print(size_table(f"{built.arch} {arguments.image}", built.sizes))
     print(f"build id {built.build_id}, kernel {built.kernel_version}")
     for name, path in files.items():
         print(f"{name:<10} {path}")
@@ -40,7 +55,7 @@ def argument_parser() -> argparse.ArgumentParser:
     """The command line; tests read it too."""
     parser = argparse.ArgumentParser(
         prog="build-initramfs",
-        description="Build the loader that stands on a card (kernel and initramfs with the frozen agent), or the RAM workload.",
+        description="Build the loader that stands on a card (kernel and initramfs with the frozen agent), or what it starts.",
         epilog=(
             f"Debian packages come from the archive that this machine's apt uses, or from {MIRROR_SETTING}. What is made is "
             f"kept in {cache_place()}: a second build needs no network. Needs no root privileges."
@@ -49,7 +64,13 @@ def argument_parser() -> argparse.ArgumentParser:
     optional = [group.name for group in DRIVER_GROUPS if not group.standard]
     parser.add_argument("arch", choices=list(ARCHITECTURES), help="Debian's name of the architecture")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="copy the files into this folder")
-    parser.add_argument("--workload", action="store_true", help="build the RAM workload instead of the loader")
+    images = parser.add_mutually_exclusive_group()
+    for name, what in (
+        ("workload", "the RAM workload, which serves a page about its board"),
+        ("installer", "the image installer, which writes a system to a board's disk"),
+    ):
+        images.add_argument(f"--{name}", dest="image", action="store_const", const=name, help=f"build {what}")
+    parser.set_defaults(image="loader")
     parser.add_argument("--drivers", action="append", default=[], choices=optional, help="add a group of drivers (repeatable)")
     parser.add_argument(
         "--kernel",
@@ -61,9 +82,9 @@ def argument_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def output_files(built: Loader | Workload) -> dict[str, Path]:
+def output_files(built: Loader | Workload | RamSystem) -> dict[str, Path]:
     """What was built, under the names that the files get in an output folder."""
-    if isinstance(built, Workload):
+    if not isinstance(built, Loader):
         return {"vmlinuz": built.kernel, "initrd.zst": built.initrd}
     files = {"vmlinuz": built.kernel, "initramfs.zst": built.initramfs}
     return files | ({"dtbs": built.dtbs} if built.dtbs else {})

@@ -1,4 +1,4 @@
-"""Freezes the agent: Python's interpreter, the agent and its libraries in one folder that needs only the C library.
+"""Freezes the agent and the installer: Python, a program and its libraries in one folder that needs only the C library.
 
 PyInstaller itself runs in the target's root (see chroot.py); everything else is done on the host. The same sources, lock
 and packages give the same bytes.
@@ -6,6 +6,7 @@ and packages give the same bytes.
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from initramfs.architectures import Architecture
@@ -17,8 +18,8 @@ from initramfs.progress import Progress
 from initramfs.wheels import LOCK, site_folder
 
 HERE = Path(__file__).parent
-AGENT_SOURCES = HERE.parent / "agent"
-PROGRAM = "bootpilot-agent"
+SOURCES = HERE.parent / "agent"
+SPEC = "frozen.spec"
 FREEZE_TIMEOUT_S = 1800.0
 
 _FIXED: Mapping[str, str] = {
@@ -31,21 +32,35 @@ _FIXED: Mapping[str, str] = {
 }
 
 
-def freeze_key(architecture: Architecture, packages: tuple[Package, ...]) -> str:
-    """Changes with anything that the frozen agent is made of."""
+@dataclass(frozen=True)
+class Program:
+    """One program to freeze: its name, its entry script, and the packages of ours that it is made of."""
+
+    name: str
+    entry: str
+    packages: tuple[str, ...]
+
+
+AGENT = Program("bootpilot-agent", "agent_entry.py", ("bootpilot_agent",))
+INSTALLER = Program("bootpilot-install", "install_entry.py", ("bootpilot_agent", "bootpilot_install"))
+
+
+def freeze_key(program: Program, architecture: Architecture, packages: tuple[Package, ...]) -> str:
+    """Changes with anything that the frozen program is made of."""
     return key_of(
         [
+            program.name,
             architecture.name,
-            tree_digests(AGENT_SOURCES, ("bootpilot_agent/**/*.py",)),
-            tree_digests(HERE, ("agent.spec", "agent_entry.py", "freeze.py", "hooks/*.py")),
+            tree_digests(SOURCES, tuple(f"{package}/**/*.py" for package in program.packages)),
+            tree_digests(HERE, (SPEC, program.entry, "freeze.py", "hooks/*.py")),
             file_sha256(LOCK),
             [package.sha256 for package in packages],
         ]
     )
 
 
-def frozen_agent(architecture: Architecture, packages: tuple[Package, ...], root: Path, progress: Progress) -> Path:
-    """The folder with the program bootpilot-agent and all it needs but the C library. `root` is `packages`, unpacked.
+def frozen(program: Program, architecture: Architecture, packages: tuple[Package, ...], root: Path, progress: Progress) -> Path:
+    """The folder with the program and all it needs but the C library. `root` is `packages`, unpacked.
 
     Raises:
         BuildError: PyInstaller failed, or what it made does not start.
@@ -55,30 +70,29 @@ def frozen_agent(architecture: Architecture, packages: tuple[Package, ...], root
         site = site_folder(architecture, progress)
         bootloader = cross_compiled_bootloader(architecture, site, progress)
         work = folder / "work"
-        _stage(work, site, bootloader, architecture)
-        with progress.step(f"freezing the agent for {architecture.name}"):
-            _freeze(architecture, root, work)
-        (work / "dist" / PROGRAM).rename(folder / PROGRAM)
+        _stage(program, work, site, bootloader, architecture)
+        with progress.step(f"freezing {program.name} for {architecture.name}"):
+            _freeze(program, architecture, root, work)
+        (work / "dist" / program.name).rename(folder / program.name)
         shutil.rmtree(work)
 
-    return cached_folder("agents", freeze_key(architecture, packages), make) / PROGRAM
+    return cached_folder("agents", freeze_key(program, architecture, packages), make) / program.name
 
 
-def _stage(work: Path, site: Path, bootloader: Path | None, architecture: Architecture) -> None:
+def _stage(program: Program, work: Path, site: Path, bootloader: Path | None, architecture: Architecture) -> None:
     shutil.copytree(site, work / "site")
-    shutil.copytree(
-        AGENT_SOURCES / "bootpilot_agent", work / "agent" / "bootpilot_agent", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    for package in program.packages:
+        shutil.copytree(SOURCES / package, work / "agent" / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(HERE / "hooks", work / "hooks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("agent.spec", "agent_entry.py"):
+    for name in (SPEC, program.entry):
         shutil.copy(HERE / name, work / name)
     if bootloader:
         shutil.copytree(bootloader, work / "site" / "PyInstaller" / "bootloader" / architecture.cross_bootloader)
 
 
-def _freeze(architecture: Architecture, root: Path, work: Path) -> None:
+def _freeze(program: Program, architecture: Architecture, root: Path, work: Path) -> None:
     folders = ["--distpath", "/work/dist", "--workpath", "/work/build"]
     python = f"python{architecture.release.python}"
-    argv = [python, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *folders, "/work/agent.spec"]
-    settings = {**_FIXED, "PYTHONPATH": "/work/site"}
+    argv = [python, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *folders, f"/work/{SPEC}"]
+    settings = {**_FIXED, "PYTHONPATH": "/work/site", "BOOTPILOT_PROGRAM": program.name}
     run_in_root(architecture, root, argv, work=work, settings=settings, timeout_s=FREEZE_TIMEOUT_S)

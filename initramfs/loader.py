@@ -7,9 +7,10 @@ from pathlib import Path
 from bootpilot_agent import __version__
 from bootpilot_agent.cpio import character_device, directory, regular
 from initramfs.architectures import Architecture
+from initramfs.freeze import AGENT
 from initramfs.kernel import KMOD_INDEXES, Kernel
 from initramfs.layout import Layout, merged_usr
-from initramfs.programs import add_libraries, add_loader_programs
+from initramfs.programs import add_libraries, add_loader_programs, loader_programs
 
 OVERLAY = Path(__file__).with_name("overlay")
 # The last entry of the last part; /init looks for it, because a kernel that runs out of memory while unpacking goes on
@@ -45,7 +46,7 @@ def loader_layout(
     layout.add(LAST_PART, regular(LAST_ENTRY, b""))
     add_loader_programs(layout, root)
     layout.add_tree(LAST_PART, "opt/bootpilot", agent)
-    add_libraries(layout, root, architecture, agent)
+    add_libraries(layout, root, architecture, [*loader_programs(root), agent / AGENT.name], agent / "_internal")
     add_modules(layout, modules, kernel.version, KMOD_INDEXES)
     layout.add("modules", directory("usr/lib/firmware"))
     return layout

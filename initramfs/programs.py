@@ -1,5 +1,6 @@
 """The programs of an image besides the agent: where they lie in Debian's packages and where they go."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from bootpilot_agent.cpio import symlink
@@ -52,16 +53,17 @@ def root_packages(architecture: Architecture) -> PackageSet:
     return PackageSet(with_dependencies=(*_ROOT_PACKAGES, *own))
 
 
-def add_busybox(layout: Layout, program: Path, applets: str) -> None:
-    """busybox and a link in /usr/bin for each of the applets named."""
+def add_busybox(layout: Layout, program: Path, applets: str, instead: Collection[str] = ()) -> None:
+    """busybox and a link in /usr/bin for each of the applets named, but for those that a program of its own stands in for."""
     layout.add_file("busybox", "usr/bin/busybox", program)
     for name in applets.split():
-        layout.add("busybox", symlink(f"usr/bin/{name}", "busybox"))
+        if name not in instead:
+            layout.add("busybox", symlink(f"usr/bin/{name}", "busybox"))
 
 
-def add_loader_programs(layout: Layout, root: Path) -> None:
-    """busybox, kmod and, where Debian has it, kexec from an unpacked root."""
-    add_busybox(layout, root / "bin" / "busybox", APPLETS)
+def add_loader_programs(layout: Layout, root: Path, instead: Collection[str] = ()) -> None:
+    """busybox, kmod and, where Debian has it, kexec from an unpacked root. `instead`: names that are no applets here."""
+    add_busybox(layout, root / "bin" / "busybox", APPLETS, instead)
     if (root / KEXEC).is_file():
         layout.add_file("kexec", "usr/sbin/kexec", root / KEXEC)
     layout.add_file("kmod", "usr/bin/kmod", root / "bin" / "kmod")
@@ -70,32 +72,43 @@ def add_loader_programs(layout: Layout, root: Path) -> None:
         layout.add("kmod", symlink(f"usr/sbin/{name}", "../bin/kmod"))
 
 
-def add_libraries(layout: Layout, root: Path, architecture: Architecture, agent: Path) -> None:
-    """The shared libraries that the loader's programs and the agent need from outside the agent's own folder.
-
-    What the agent has brought along is linked, not copied: libcrypto alone is 4.5 MB.
-    """
-    bundle = agent / "_internal"
-    folders = [root / top / architecture.triplet for top in ("lib", "usr/lib")]
-    opened = [folder / name for folder in folders for name in OPENED_LIBRARIES if (folder / name).exists()]
+def loader_programs(root: Path) -> list[Path]:
+    """The ELF files of what `add_loader_programs` adds."""
     kexec = [path for path in [root / KEXEC] if path.is_file()]
-    programs = [root / "bin" / "busybox", *kexec, root / "bin" / "kmod", agent / "bootpilot-agent", *opened]
-    wanted = needed_libraries(programs, folders) | {path.name: path for path in opened}
-    frozen = [path for path in sorted(bundle.rglob("*")) if is_elf(path)]
-    of_agent = needed_libraries(frozen, [bundle, *folders])
-    wanted |= {soname: path for soname, path in of_agent.items() if bundle not in path.parents}
+    return [root / "bin" / "busybox", *kexec, root / "bin" / "kmod"]
+
+
+def add_libraries(
+    layout: Layout, root: Path, architecture: Architecture, programs: Iterable[Path], bundle: Path | None = None
+) -> None:
+    """The shared libraries that these programs need, and those that a frozen program needs from outside its own `bundle`.
+
+    What the bundle has brought along is linked, not copied: libcrypto alone is 4.5 MB.
+    """
+    folders = library_folders(root, architecture)
+    opened = [folder / name for folder in folders for name in OPENED_LIBRARIES if (folder / name).exists()]
+    wanted = needed_libraries([*programs, *opened], folders) | {path.name: path for path in opened}
+    if bundle:
+        parts = [path for path in sorted(bundle.rglob("*")) if is_elf(path)]
+        of_bundle = needed_libraries(parts, [bundle, *folders])
+        wanted |= {soname: path for soname, path in of_bundle.items() if bundle not in path.parents}
     for soname, path in sorted(wanted.items()):
         _add_library(layout, architecture, soname, path, bundle)
 
 
-def _add_library(layout: Layout, architecture: Architecture, soname: str, path: Path, bundle: Path) -> None:
+def library_folders(root: Path, architecture: Architecture) -> list[Path]:
+    """Where an unpacked root has its shared libraries."""
+    return [root / top / architecture.triplet for top in ("lib", "usr/lib")]
+
+
+def _add_library(layout: Layout, architecture: Architecture, soname: str, path: Path, bundle: Path | None) -> None:
     if soname == Path(architecture.dynamic_loader).name:
         place = architecture.dynamic_loader
         layout.add_file("C library", f"usr/{place}" if place.startswith("lib/") else place, path)
         return
     place = f"usr/lib/{architecture.triplet}/{soname}"
-    twin = bundle / soname
-    if twin.is_file() and twin.read_bytes() == path.read_bytes():
+    twin = bundle / soname if bundle else None
+    if twin and twin.is_file() and twin.read_bytes() == path.read_bytes():
         layout.add("libraries", symlink(place, f"/opt/bootpilot/_internal/{soname}"))
     else:
         layout.add_file("C library" if soname.startswith(("libc.", "libm.")) else "libraries", place, path)

@@ -47,11 +47,13 @@ ALLOWED_PACKAGES = {
     "bootpilot_agent": frozenset[str](),
     "bootpilot_install": frozenset({"bootpilot_agent"}),
     "bootpilot_server": frozenset({"bootpilot_agent"}),
-    "initramfs": frozenset({"bootpilot_agent"}),
+    "initramfs": frozenset({"bootpilot_agent", "bootpilot_install"}),
     "scripts": frozenset({"bootpilot_agent", "initramfs"}),
 }
 # Of the agent, others take what is pure; builders and scripts also take its door to other programs.
 AGENT_EDGES_ALLOWED = {"scripts": {"bootpilot_agent.run"}, "initramfs": {"bootpilot_agent.run"}, "bootpilot_server": set[str]()}
+# Frozen with the agent and the installer: their own first lines, kept outside their packages.
+FROZEN_ENTRIES = {"initramfs.agent_entry", "initramfs.install_entry"}
 # One door to other programs per folder, so that there is one place for time limits and environments.
 SUBPROCESS_DOORS = {
     "bootpilot_agent.run",
@@ -101,8 +103,7 @@ def test_others_use_only_the_agents_pure_modules_and_its_door_to_programs() -> N
     wrong = [
         f"{module.name} imports {name}"
         for module in production()
-        # agent_entry is frozen with the agent: it is the agent's own first lines, kept outside the package.
-        if module.package in AGENT_EDGES_ALLOWED and module.name != "initramfs.agent_entry"
+        if module.package in AGENT_EDGES_ALLOWED and module.name not in FROZEN_ENTRIES
         for name in ours(module)
         if name.startswith("bootpilot_agent.") and not known[name].is_pure and name not in AGENT_EDGES_ALLOWED[module.package]
     ]
