@@ -39,6 +39,9 @@ def test_what_does_not_fit_is_told_with_its_line(bench: Bench, settings: str, te
     assert all(line.startswith("profiles/ram-page.toml:") for line in found)
 
 
-@pytest.mark.parametrize("template", ["{% if settings.proxy is defined %}x{% endif %}", "{{ settings.proxy | default('') }}"])
+@pytest.mark.parametrize(
+    "template",
+    ["{% if settings.proxy is defined %}{{ settings.proxy }}{% endif %}", "{{ settings.proxy | default('') }}"],
+)
 def test_a_template_may_do_without_a_setting(bench: Bench, template: str) -> None:
     assert findings(bench, "", template) == []

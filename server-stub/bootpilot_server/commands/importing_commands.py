@@ -53,7 +53,7 @@ def _next_steps(order: debian_installer.Order) -> list[str]:
     site, profile = order.site, order.profile
     steps = [] if order.mirror else [f"name the Debian archive: mirror in [settings] of {site}/profiles/{profile}.toml"]
     steps += [
-        "say where the hash of the user's password is: [debian-user-password] in secrets.toml (`bootpilot secret list --help`)",
+        "say where the password's hash (mkpasswd -m sha-512) is: [debian-user-password] in secrets.toml of the server's folder",
         f'look through [settings], above all which disk may be written; give boards a rule with profile = "{profile}"',
         f"bootpilot check {site} && bootpilot apply {site}",
         f"bootpilot render NODE --profile {profile} shows what a board would get",

@@ -44,12 +44,18 @@ def render_file(recipe: FileRecipe, context: Mapping[str, object], secrets: Secr
     """Raises RenderError, and SecretsWantedError with all that is wanted of what the template names."""
     if isinstance(recipe.source, str):
         return RenderedFile(recipe.path, recipe.mode, recipe.source.encode())
+    text, is_secret = render_text(recipe.source, context, secrets)
+    return RenderedFile(recipe.path, recipe.mode, text.encode("utf-8", "replace"), is_secret)
+
+
+def render_text(template: Template, context: Mapping[str, object], secrets: Secrets = NO_SECRETS) -> tuple[str, bool]:
+    """What it comes to, and whether a secret was used. Raises as `render_file` does."""
     drawer = _Drawer(secrets)
-    text = _render(recipe.source, context, drawer)
-    content = text.encode("utf-8", "replace")
-    if len(content) > MAX_FILE_BYTES:
-        raise RenderError(f"templates/{recipe.source.name}: {len(content)} bytes, at most {MAX_FILE_BYTES} are allowed")
-    return RenderedFile(recipe.path, recipe.mode, content, drawer.is_open)
+    text = _render(template, context, drawer)
+    size = len(text.encode("utf-8", "replace"))
+    if size > MAX_FILE_BYTES:
+        raise RenderError(f"{template.told(template.name)}: {size} bytes, at most {MAX_FILE_BYTES} are allowed")
+    return text, drawer.is_open
 
 
 class _Drawer:
@@ -157,7 +163,9 @@ def settings_in(name: str, templates: Mapping[str, str]) -> list[tuple[int, str,
     named = [
         node for node in tree.find_all(nodes.Getattr) if isinstance(node.node, nodes.Name) and node.node.name == "settings"
     ]
-    return [(node.lineno, node.attr, id(node) in optional) for node in named]
+    # Who asks for a name at one place knows at the others whether it is there.
+    spared = {node.attr for node in named if id(node) in optional}
+    return [(node.lineno, node.attr, node.attr in spared) for node in named]
 
 
 def _secret_calls(tree: nodes.Template) -> Iterable[nodes.Call]:
@@ -196,12 +204,12 @@ def _render(template: Template, context: Mapping[str, object], drawer: _Drawer) 
     except SecretsWantedError as wanted:
         raise SecretsWantedError(secrets_of(template) | wanted.names) from None
     except jinja2.TemplateSyntaxError as error:
-        raise RenderError(f"templates/{error.name or name}:{error.lineno}: {error.message}") from error
+        raise RenderError(f"{template.told(error.name or name)}:{error.lineno}: {error.message}") from error
     except RecursionError as error:
-        raise RenderError(f"templates/{name}: includes itself") from error
+        raise RenderError(f"{template.told(name)}: includes itself") from error
     # A template is a program: it may divide by zero or subscript a number, and none of it is the server's fault.
     except Exception as error:
-        place = f"templates/{name}:{_line_in_template(error, name)}"
+        place = f"{template.told(name)}:{_line_in_template(error, name)}"
         if drawer.failure:
             raise RenderError(f"{place}: {drawer.failure}") from None
         if drawer.is_open:

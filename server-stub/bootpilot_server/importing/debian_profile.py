@@ -4,33 +4,43 @@ from bootpilot_server.importing.netboot_package import Netboot
 
 # Copied into templates/: what all installers share, and what is debian-installer's own.
 TEMPLATES = {
-    "installers": ("disk-guard.sh", "call-server.sh"),
-    "debian-installer": ("preseed.cfg", "early.sh", "partman-early.sh", "progress.sh", "late.sh", "report-boot.sh"),
+    "installers": ("guard.conf", "disk-guard.sh", "call-server.sh", "evidence.json", "authorized_keys"),
+    "debian-installer": (
+        "preseed.cfg",
+        "settings.conf",
+        "early.sh",
+        "progress.sh",
+        "partman-early.sh",
+        "late.sh",
+        "finish.sh",
+        "keep-note.sh",
+        "report-boot.sh",
+        "bootpilot-report.service",
+    ),
 }
+FOLDER = "/etc/bootpilot"
 # What Linux calls the first serial port there, and the machines that have it under another name.
 CONSOLES = {
     "amd64": ("ttyS0", "a PC"),
     "arm64": ("ttyAMA0", "QEMU's virt, many servers; ttyS0, ttyS2 or ttymxc0 elsewhere"),
     "armhf": ("ttyAMA0", "QEMU's virt; ttyS0 on Allwinner, ttymxc0 on i.MX, ttyO2 on OMAP"),
 }
-FILES = (
-    ("/preseed.cfg", "debian-installer/preseed.cfg", "0600"),
-    ("/etc/bootpilot/call-server.sh", "installers/call-server.sh", "0644"),
-    ("/etc/bootpilot/disk-guard.sh", "installers/disk-guard.sh", "0755"),
-    ("/etc/bootpilot/early.sh", "debian-installer/early.sh", "0755"),
-    ("/etc/bootpilot/partman-early.sh", "debian-installer/partman-early.sh", "0755"),
-    ("/etc/bootpilot/progress.sh", "debian-installer/progress.sh", "0755"),
-    ("/etc/bootpilot/late.sh", "debian-installer/late.sh", "0755"),
-    ("/etc/bootpilot/report-boot.sh", "debian-installer/report-boot.sh", "0755"),
-)
+
+
+def files_toml() -> str:
+    """[[file]] of every template: the preseed file where the installer looks for it, all others side by side."""
+    tables = []
+    for folder, names in TEMPLATES.items():
+        for name in names:
+            path = "/preseed.cfg" if name == "preseed.cfg" else f"{FOLDER}/{name}"
+            mode = "0755" if name.endswith(".sh") else "0600"
+            tables.append(f'[[file]]\npath = "{path}"\ntemplate = "{folder}/{name}"\nmode = "{mode}"')
+    return "\n\n".join(tables)
 
 
 def profile_text(netboot: Netboot, version: str, artifacts: str, mirror: str) -> str:
     """profiles/NAME.toml; `artifacts` are its lines about kernel and initrd. What a person must decide stands in [settings]."""
     console, told = CONSOLES[netboot.arch]
-    files = "\n\n".join(
-        f'[[file]]\npath = "{path}"\ntemplate = "{template}"\nmode = "{mode}"' for path, template, mode in FILES
-    )
     mirror_line = f'mirror = "{mirror}"' if mirror else '# mirror = "http://mirror.example/debian"'
     return f"""\
 # Debian {netboot.release} for {netboot.arch}, unattended: Apache, MariaDB and PHP on the one disk that fits [settings].
@@ -52,16 +62,21 @@ command_line = "priority=critical DEBIAN_FRONTEND=text panic=30 --- console={con
 # The Debian archive that boards install from, with its path. It has no default: no mirror is everybody's.
 {mirror_line}
 suite = "{netboot.release}"
+# What else of the archive: security comes from Debian's own host unless security_host = "..." names another; "" for neither.
+services = "security, updates"
 # A proxy that boards reach the archive through, such as http://cache.example:3142; "" for none.
 proxy = ""
 locale = "en_US.UTF-8"
 keyboard = "us"
 timezone = "Etc/UTC"
-# One person who may do everything by sudo. The hash is a secret of that name: mkpasswd -m sha-512.
-user = "operator"
-user_password_secret = true
-packages = "apache2 mariadb-server php libapache2-mod-php php-mysql openssh-server"
+ntp = true
 domain = ""
+# One person who may do everything by sudo; the hash of the password is the secret debian-user-password.
+user = "operator"
+ssh_keys = []
+packages = "apache2 mariadb-server php libapache2-mod-php php-mysql openssh-server"
+# An installation that is not over so many seconds after its start has failed; shorter than done_deadline_s above.
+give_up_s = 20000
 # Which disk may be written: exactly one that fits all of this, and never the card. Globs; "" fits any.
 disk_transports = "sata usb nvme"
 disk_min_gb = 8
@@ -73,5 +88,5 @@ disk_wipe = false
 # So many seconds after it finds no server, the board starts this system by itself; -1: never.
 autonomous_after_s = 300
 
-{files}
+{files_toml()}
 """
