@@ -23,12 +23,19 @@ from bootpilot_server.store.dialect import insert_or_update
 CHUNK_BYTES = 1 << 20
 # What is unwrapped stands in memory meanwhile.
 MAX_WRAPPED_BYTES = 1 << 30
-TABLES = {"kernel": "[kernel]", "initrd": "[[initrd]]", "dtb": "[dtb]", "overlay": "[[dtb.overlay]]"}
+TABLES = {
+    "kernel": "[kernel]",
+    "initrd": "[[initrd]]",
+    "dtb": "[dtb]",
+    "overlay": "[[dtb.overlay]]",
+    "image": "[install.image]",
+    "block_map": "[install.image.block_map]",
+}
 
 
 @dataclass(frozen=True)
 class Imported:
-    """One artifact as a person knows it. `unpacked_bytes` is 0 where it is not an initrd or cannot be told."""
+    """One artifact as a person knows it. `unpacked_bytes` is 0 where it is neither initrd nor image, or cannot be told."""
 
     sha256: str
     size_bytes: int
@@ -48,6 +55,8 @@ class Imported:
             f"size = {self.size_bytes}",
             f"name = {_quoted(self.name)}",
         ]
+        if self.facts.image:
+            lines.append(f'kind = "{self.facts.image}"')
         if self.facts.role == "dtb":
             lines.append('policy = "file+fixups"')
         if self.unpacked_bytes:
@@ -124,21 +133,24 @@ def _store(server: Server, file: BinaryIO, name: str) -> Imported:
         insert_or_update(connection, schema.artifacts, {"sha256": sha256, **named}, named)
     facts = facts_of_artifact(server.artifacts, sha256)
     unpacked = 0
-    if facts.role == "initrd":
+    if facts.role in ("initrd", "image"):
         with server.artifacts.open(sha256) as stored:
-            unpacked = _unpacked_bytes(stored, size)
+            unpacked = _unpacked_bytes(stored, size, size if facts.image else 0)
     return Imported(sha256, size, name, facts, unpacked)
 
 
-def _unpacked_bytes(file: BinaryIO, size: int) -> int:
-    """How much memory this initrd takes once the kernel unpacked it; 0 if that cannot be told."""
+def _unpacked_bytes(file: BinaryIO, size: int, unpacked_as_is: int) -> int:
+    """What this initrd takes in memory, or this image on a disk, once it is unpacked; 0 if that cannot be told.
+
+    `unpacked_as_is` is what a file counts that is packed in no way.
+    """
     head = file.read(6)
     if head.startswith((b"070701", b"070702")):
         return size
     file.seek(0)
     try:
         with unpacked_stream(file, head) as stream:
-            return _count(stream) if stream else 0
+            return _count(stream) if stream else unpacked_as_is
     except (*FAULTS, OperatorError):
         return 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bootpilot_agent.plan import SHA256_PATTERN
+from bootpilot_server.artifacts.compression import compression_of
 from bootpilot_server.artifacts.durable import sync_folder
 from bootpilot_server.artifacts.kernel_header import HEADER_BYTES, kernel_arch, role
 from bootpilot_server.deciding.decision import StoredArtifact
@@ -61,7 +62,7 @@ class ArtifactStore:
             try:
                 with self.open(sha256) as file:
                     size_bytes, head = os.fstat(file.fileno()).st_size, file.read(HEADER_BYTES)
-                    found[sha256] = StoredArtifact(size_bytes, kernel_arch(head), role(head))
+                    found[sha256] = StoredArtifact(size_bytes, kernel_arch(head), role(head), compression_of(head))
             except OSError:
                 continue
         return found

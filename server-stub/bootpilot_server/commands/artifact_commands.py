@@ -4,11 +4,18 @@ import argparse
 import time
 
 from bootpilot_agent.fields import Json
+from bootpilot_agent.install_order import ImageKind
 from bootpilot_server.artifacts import artifact_import, artifact_pruning
 from bootpilot_server.artifacts.artifact_facts import ArtifactFacts, facts_of_artifact
 from bootpilot_server.commands.terminal import Terminal, columns
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.server import opened_server, read_config
+
+IMAGES = {
+    ImageKind.TAR: "root file system",
+    ImageKind.OCI: "container image",
+    ImageKind.DISK: "disk image",
+}
 
 
 def artifact_add(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -33,6 +40,7 @@ def _imported_json(part: artifact_import.Imported) -> dict[str, Json]:
         "kernel_arch": part.facts.arch,
         "kernel_version": part.facts.version,
         "modules": [*part.facts.modules],
+        "image": part.facts.image,
         "unpacked_size": part.unpacked_bytes,
     }
 
@@ -48,6 +56,8 @@ def describe(facts: ArtifactFacts) -> str:
     """Architecture and release of a kernel, or for which kernels an initrd has modules, in a few words."""
     if facts.role == "kernel":
         return one_line(f"{facts.arch} kernel {facts.version}".rstrip())
+    if facts.image:
+        return IMAGES[ImageKind(facts.image)]
     return one_line(f"modules for {', '.join(facts.modules)}") if facts.modules else ""
 
 
@@ -65,6 +75,7 @@ def artifact_list(arguments: argparse.Namespace, terminal: Terminal) -> int:
             "kernel_arch": facts[sha256].arch,
             "kernel_version": facts[sha256].version,
             "modules": [*facts[sha256].modules],
+            "image": facts[sha256].image,
             "broken": sha256 in broken,
         }
         for sha256, size, name in stored

@@ -6,8 +6,9 @@ from bootpilot_agent.fields import Json
 from bootpilot_server.asking.secret_reading import read_secret
 from bootpilot_server.commands.explain import Explanation, explain, find_by_text
 from bootpilot_server.commands.terminal import Terminal, columns
+from bootpilot_server.deciding.decision import Catalogue
 from bootpilot_server.deciding.fitting import render_files
-from bootpilot_server.deciding.recipes import Profile, Revision, Template
+from bootpilot_server.deciding.recipes import Profile, Revision
 from bootpilot_server.deciding.rendering import RenderedFile, RenderError, one_line, secrets_of
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server, opened_server, read_config
@@ -22,7 +23,9 @@ def render(arguments: argparse.Namespace, terminal: Terminal) -> int:
         told = explain(server, node)
         profile = _profile(revision, arguments.profile or _given(told, revision))
         try:
-            files = render_files(told.facts, profile, server.secrets.at_hand().redacted())
+            stored = server.artifacts.describe({ref.sha256 for ref in profile.artifacts})
+            catalogue = Catalogue(stored, server.config.mirrors, server.secrets.at_hand().redacted())
+            files = render_files(told.facts, profile, catalogue)
         except RenderError as error:
             raise OperatorError(f"profile {profile.name}: {error}", "a board would wait with render-error") from error
     if arguments.path:
@@ -93,8 +96,7 @@ def _users(revision: Revision) -> dict[str, list[str]]:
     """Secret -> the profiles whose files use it."""
     found: dict[str, list[str]] = {}
     for name, profile in sorted(revision.profiles.items()):
-        sources = [file.source for file in profile.files if isinstance(file.source, Template)]
-        for secret in sorted({secret for source in sources for secret in secrets_of(source)}):
+        for secret in sorted({secret for template in profile.templates for secret in secrets_of(template)}):
             found.setdefault(secret, []).append(name)
     return found
 

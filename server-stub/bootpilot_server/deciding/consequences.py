@@ -106,15 +106,20 @@ def _changed_recipes(before: Revision, after: Revision) -> frozenset[str]:
 
 def _essence(profile: Profile) -> Profile:
     """The profile with those templates only that it uses: another one's change is not its own."""
-    return replace(profile, files=tuple(_file_essence(file) for file in profile.files))
+    install = profile.install.map_templates(_template_essence) if profile.install else None
+    return replace(profile, files=tuple(_file_essence(file) for file in profile.files), install=install)
 
 
 def _file_essence(file: FileRecipe) -> FileRecipe:
     source = file.source
-    return replace(file, source=Template(source.name, template_closure(source))) if isinstance(source, Template) else file
+    return replace(file, source=_template_essence(source)) if isinstance(source, Template) else file
+
+
+def _template_essence(template: Template) -> Template:
+    return replace(template, library=template_closure(template))
 
 
 def _without_files(revision: Revision) -> Revision:
-    profiles = {name: replace(profile, files=()) for name, profile in revision.profiles.items()}
+    profiles = {name: replace(profile, files=(), install=None) for name, profile in revision.profiles.items()}
     loaders = tuple(replace(loader, payload=replace(loader.payload, files=())) for loader in revision.loaders)
     return replace(revision, profiles=profiles, loaders=loaders)

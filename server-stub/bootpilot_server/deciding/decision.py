@@ -87,11 +87,14 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class StoredArtifact:
-    """What the server holds under a digest. `kernel_arch` and `role` are what its own header says, "" if nothing."""
+    """What the server holds under a digest. `kernel_arch`, `role` and `packed` (gzip, xz, ...) are what its own header says, ""
+    if nothing.
+    """
 
     size_bytes: int
     kernel_arch: str = ""
     role: str = ""
+    packed: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,9 @@ WITHOUT_DEVICE_TREE = frozenset({"amd64"})
 def required_features(profile: Profile, arch: str) -> tuple[str, ...]:
     """What the agent must be able to do; it refuses a plan whose `requires` it does not know."""
     tree = () if arch in WITHOUT_DEVICE_TREE and profile.dtb_policy is DtbPolicy.RUNNING else (f"dtb:{profile.dtb_policy}",)
-    # Whoever installs must be able to tell of it afterwards, and to start what was installed.
+    # Whoever installs must be able to tell of it afterwards, and to start what was installed; the order is a file.
     disk = local_features(Find.MARK) if profile.writes_disk else ()
+    disk += ("files",) if profile.install else ()
     return tuple(dict.fromkeys((Action.BOOT.value, *tree, *disk, *profile.requires)))
 
 

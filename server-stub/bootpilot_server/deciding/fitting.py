@@ -5,9 +5,9 @@ from bootpilot_agent.plan import check_command_line
 from bootpilot_server.deciding.approval import writing_objection
 from bootpilot_server.deciding.decision import Catalogue, NodeFacts, RefusedError, WaitReason
 from bootpilot_server.deciding.drafts import local_features, required_features
+from bootpilot_server.deciding.install_rendering import render_order
 from bootpilot_server.deciding.recipes import ArtifactRef, LocalRecipe, Profile
 from bootpilot_server.deciding.rendering import RenderedFile, RenderError, node_context, render_file
-from bootpilot_server.deciding.secret_values import Secrets
 
 
 def fit_profile(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tuple[RenderedFile, ...]:
@@ -34,15 +34,17 @@ def fit_profile(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tupl
         )
     try:
         check_command_line(profile.command_line, report.arch)
-        return render_files(node, profile, artifacts.secrets) if profile.files else ()
+        return render_files(node, profile, artifacts)
     except FieldError as error:
         raise RefusedError(WaitReason.NO_USABLE_PLAN, f"profile {profile.name}: {error}") from error
     except RenderError as error:
         raise RefusedError(WaitReason.RENDER_ERROR, f"profile {profile.name}: {error}") from error
 
 
-def render_files(node: NodeFacts, profile: Profile, secrets: Secrets) -> tuple[RenderedFile, ...]:
-    """The profile's files for this node. Raises RenderError, SecretsWantedError."""
+def render_files(node: NodeFacts, profile: Profile, artifacts: Catalogue) -> tuple[RenderedFile, ...]:
+    """The profile's files for this node, and its order for the installer. Raises RenderError, SecretsWantedError."""
+    if not profile.files and profile.install is None:
+        return ()
     context = node_context(
         node.node_id,
         node.report,
@@ -52,7 +54,8 @@ def render_files(node: NodeFacts, profile: Profile, secrets: Secrets) -> tuple[R
         static_address=node.static_address,
         settings=profile.settings,
     )
-    return tuple(render_file(recipe, context, secrets) for recipe in profile.files)
+    files = tuple(render_file(recipe, context, artifacts.secrets) for recipe in profile.files)
+    return files + ((render_order(profile.install, context, artifacts),) if profile.install else ())
 
 
 def fit_local(node: NodeFacts, recipe: LocalRecipe) -> None:

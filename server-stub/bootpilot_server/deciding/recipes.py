@@ -1,9 +1,11 @@
 """What an operator wrote, as types: profiles, rules and the revision that holds them. No I/O here."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeAlias
 
+from bootpilot_agent.install_order import Compression, ImageKind
 from bootpilot_agent.local_boot import Find, Otherwise
 from bootpilot_agent.plan import DtbPolicy, Watchdog
 
@@ -44,10 +46,17 @@ class ArtifactRef:
 
 @dataclass(frozen=True)
 class Template:
-    """A template by name, with all the texts of its folder: it may include those and no others."""
+    """A template by name, with all the texts of its folder: it may include those and no others. One that `stands_in` a profile
+    has a name of its own in the library.
+    """
 
     name: str
     library: Mapping[str, str]
+    stands_in: str = ""
+
+    def told(self, name: str) -> str:
+        """How errors name a part of it."""
+        return self.stands_in if self.stands_in and name == self.name else f"templates/{name}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,55 @@ class FileRecipe:
     path: str
     mode: int
     source: str | Template
+
+
+# A part of an installer's order: as bootpilot_agent.install_order has it in JSON, but that texts may be templates.
+OrderPart: TypeAlias = "bool | int | str | Template | tuple[OrderPart, ...] | Mapping[str, OrderPart] | None"
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """What is installed. `compression` is None where the file's own first bytes tell it."""
+
+    kind: ImageKind
+    artifact: ArtifactRef
+    compression: Compression | None = None
+    block_map: ArtifactRef | None = None
+
+
+@dataclass(frozen=True)
+class InstallRecipe:
+    """The order for `bootpilot-install`: the image, and all the rest in the order's own form."""
+
+    image: ImageRecipe
+    order: Mapping[str, OrderPart]
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        return tuple(_templates_in(self.order))
+
+    def map_templates(self, change: Callable[[Template], Template]) -> "InstallRecipe":
+        """The same with each template changed."""
+        return replace(self, order={key: _map_templates(part, change) for key, part in self.order.items()})
+
+
+def _templates_in(part: OrderPart) -> Iterator[Template]:
+    if isinstance(part, Template):
+        yield part
+    elif isinstance(part, Mapping):
+        for value in part.values():
+            yield from _templates_in(value)
+    elif isinstance(part, tuple):
+        for value in part:
+            yield from _templates_in(value)
+
+
+def _map_templates(part: OrderPart, change: Callable[[Template], Template]) -> OrderPart:
+    if isinstance(part, Template):
+        return change(part)
+    if isinstance(part, Mapping):
+        return {key: _map_templates(value, change) for key, value in part.items()}
+    return tuple(_map_templates(value, change) for value in part) if isinstance(part, tuple) else part
 
 
 @dataclass(frozen=True)
@@ -98,12 +156,21 @@ class Profile:
     done_deadline_s: int = 7200
     attempts: int = 3
     local: LocalRecipe = LocalRecipe()
+    # For this project's own installer; others are told what to do by their answer files.
+    install: InstallRecipe | None = None
     # A larger payload takes one of the server's slots while it is downloaded, where they are bounded; an install always does.
     large_mib: int = 256
 
     @property
     def artifacts(self) -> tuple[ArtifactRef, ...]:
-        return (self.kernel, *self.initrds, *((self.dtb,) if self.dtb else ()), *self.dtb_overlays)
+        image = (self.install.image.artifact, self.install.image.block_map) if self.install else ()
+        return tuple(ref for ref in (self.kernel, *self.initrds, self.dtb, *self.dtb_overlays, *image) if ref)
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """Every one that is rendered for a board."""
+        files = tuple(file.source for file in self.files if isinstance(file.source, Template))
+        return files + (self.install.templates if self.install else ())
 
 
 @dataclass(frozen=True)

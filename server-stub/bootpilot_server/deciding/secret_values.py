@@ -26,18 +26,23 @@ class SecretValue:
 
 @dataclass(frozen=True)
 class Secrets:
-    """`declared` are the names in secrets.toml, `known` the values at hand; `fault` is why that file cannot be used."""
+    """`declared` are the names in secrets.toml, `known` the values at hand; `fault` is why that file cannot be used.
+    `is_redacted`: in place of the values stands what says which one goes there.
+    """
 
     declared: frozenset[str] = frozenset()
     known: Mapping[str, SecretValue] = field(default_factory=dict, repr=False)
     fault: str = ""
+    is_redacted: bool = False
 
     def with_values(self, more: Mapping[str, SecretValue]) -> "Secrets":
         return Secrets(self.declared, {**self.known, **more}, self.fault)
 
     def redacted(self) -> "Secrets":
         """For previews: in place of each value a text that says which one goes there."""
-        return Secrets(self.declared, {name: SecretValue(f"***{name}***") for name in self.declared}, self.fault)
+        return Secrets(
+            self.declared, {name: SecretValue(f"***{name}***") for name in self.declared}, self.fault, is_redacted=True
+        )
 
     def find(self, name: str) -> SecretValue:
         """Raises SecretsWantedError."""

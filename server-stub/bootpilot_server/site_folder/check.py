@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootpilot_server.artifacts.artifact_facts import ArtifactFacts, facts_of_artifact
+from bootpilot_server.artifacts.artifact_facts import facts_if_there
 from bootpilot_server.artifacts.artifact_store import ArtifactStore
-from bootpilot_server.deciding.decision import StoredArtifact
+from bootpilot_server.deciding.decision import Catalogue, StoredArtifact
 from bootpilot_server.deciding.recipes import ArtifactRef, Profile, Revision
 from bootpilot_server.site_folder.findings import Finding
+from bootpilot_server.site_folder.image_use import IMAGE, image_findings
+from bootpilot_server.site_folder.install_recipes import install_secret_findings
 from bootpilot_server.site_folder.revision import read_revision
 from bootpilot_server.site_folder.secret_use import secret_findings
 from bootpilot_server.site_folder.setting_use import setting_findings
@@ -47,16 +49,21 @@ def check_texts(
     revision, findings = read_revision(texts)
     findings += secret_findings(revision, texts, secrets)
     findings += setting_findings(revision.profiles, texts)
+    findings += install_secret_findings(revision.profiles, texts, secrets)
     payloads = revision.payloads()
     stored = store.describe({ref.sha256 for payload in payloads.values() for ref in payload.artifacts if ref.sha256})
     absent = [finding for path, payload in payloads.items() for finding in _artifact_findings(path, payload, stored, texts)]
     unfit = [finding for path, payload in payloads.items() for finding in _module_findings(path, payload, store, texts)]
+    catalogue = Catalogue(stored)
+    unfit += [
+        finding for path, payload in payloads.items() for finding in image_findings(path, payload, store, catalogue, texts)
+    ]
     return Checked(texts, revision, tuple(sorted({*unreadable, *findings, *absent, *unfit})))
 
 
 def _module_findings(path: str, profile: Profile, store: ArtifactStore, texts: Mapping[str, str]) -> list[Finding]:
     """Initrds whose modules are all for other kernels: what needs a driver would not find it."""
-    known = {ref.sha256: facts for ref in (profile.kernel, *profile.initrds) if (facts := _facts(store, ref.sha256))}
+    known = {ref.sha256: facts for ref in (profile.kernel, *profile.initrds) if (facts := facts_if_there(store, ref.sha256))}
     kernel = known.get(profile.kernel.sha256)
     modules = {sha256: known[sha256].modules for ref in profile.initrds if (sha256 := ref.sha256) in known}
     fitting = kernel is None or any(kernel.version in versions for versions in modules.values())
@@ -70,13 +77,6 @@ def _module_findings(path: str, profile: Profile, store: ArtifactStore, texts: M
             line = line_of(key_lines(texts[path]), ("initrd", index, "sha256"))
             findings.append(Finding(path, line, reason, warning=True))
     return findings
-
-
-def _facts(store: ArtifactStore, sha256: str) -> ArtifactFacts | None:
-    try:
-        return facts_of_artifact(store, sha256)
-    except OSError:
-        return None
 
 
 def _artifact_findings(
@@ -117,4 +117,8 @@ def _places(profile: Profile) -> list[tuple[tuple[str | int, ...], ArtifactRef]]
     places: list[tuple[tuple[str | int, ...], ArtifactRef]] = [(("kernel",), profile.kernel)]
     places += [(("initrd", index), ref) for index, ref in enumerate(profile.initrds)]
     places += [(("dtb",), profile.dtb)] if profile.dtb else []
-    return places + [(("dtb", "overlay", index), ref) for index, ref in enumerate(profile.dtb_overlays)]
+    places += [(("dtb", "overlay", index), ref) for index, ref in enumerate(profile.dtb_overlays)]
+    if profile.install:
+        image = profile.install.image
+        places += [(IMAGE, image.artifact), *([((*IMAGE, "block_map"), image.block_map)] if image.block_map else [])]
+    return places

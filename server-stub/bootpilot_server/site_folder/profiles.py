@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bootpilot_agent.fields import FieldError
+from bootpilot_agent.install_order import ORDER_PATH
 from bootpilot_agent.linked_folders import check_unlinked
 from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line
 from bootpilot_server.deciding.recipes import ArtifactRef, Expects, FileRecipe, Profile, Setting, Template
 from bootpilot_server.site_folder.findings import Table
+from bootpilot_server.site_folder.install_recipes import read_install
 from bootpilot_server.site_folder.local_recipes import read_local
 
 # As the agent accepts them (bootpilot_agent.plan.PayloadFile).
@@ -33,8 +35,9 @@ def read_profile(name: str, table: Table, templates: Mapping[str, str]) -> Profi
         done_deadline_s=table.number("done_deadline_s", Profile.done_deadline_s, least=1, most=MAX_DEADLINE_S),
         attempts=table.number("attempts", Profile.attempts, least=1, most=MAX_ATTEMPTS),
         local=read_local(table),
+        install=read_install(table.table("install"), templates) if table.has("install") else None,
     )
-    for key in ("done_deadline_s", "attempts", "local"):
+    for key in ("done_deadline_s", "attempts", "local", "install"):
         if table.has(key) and not profile.writes_disk:
             table.fault(key, "belongs to a profile that installs: one with writes_disk = true")
     table.close()
@@ -78,6 +81,9 @@ def _check_whole(profile: Profile, table: Table) -> None:
         table.fault("expects", 'expects "installed", so it must say writes_disk = true')
     check_command_line_of(profile, table)
     paths = [file.path for file in profile.files]
+    if profile.install and ORDER_PATH in paths:
+        index = paths.index(ORDER_PATH)
+        table.document.fault((*table.path, "file", index, "path"), f"file[{index}].path: {ORDER_PATH} is what [install] makes")
     for index, path in enumerate(paths):
         if path in paths[:index]:
             table.document.fault((*table.path, "file", index, "path"), f"file[{index}].path: {path} is written twice")

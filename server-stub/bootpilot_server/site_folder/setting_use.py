@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping
 
-from bootpilot_server.deciding.recipes import Profile, Template
+from bootpilot_server.deciding.recipes import Profile
 from bootpilot_server.deciding.rendering import settings_in, template_closure
 from bootpilot_server.site_folder.findings import Finding
 from bootpilot_server.site_folder.toml_lines import key_lines, line_of
@@ -31,11 +31,11 @@ def _wanted(profile: Profile) -> tuple[dict[str, str], set[str]]:
     """Settings that must be there, with a place that names each; and all that are named."""
     wanted: dict[str, str] = {}
     known: set[str] = set()
-    for file in profile.files:
-        library = template_closure(file.source) if isinstance(file.source, Template) else {}
+    for template in profile.templates:
+        library = template_closure(template)
         for name in library:
             for line, setting, is_optional in settings_in(name, library):
                 known.add(setting)
                 if not is_optional:
-                    wanted.setdefault(setting, f"templates/{name}:{line}")
+                    wanted.setdefault(setting, f"{template.told(name)}:{line}")
     return wanted, known
