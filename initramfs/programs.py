@@ -30,7 +30,7 @@ STATIC_BUSYBOX = PackageSet(alone=("busybox-static",))
 # What /init, the DHCP hook, the agent and a person with a shell use. kmod's own modprobe reads compressed modules and
 # answers faster than busybox's, so its names are not here.
 APPLETS = """
-    [ arp arping ash awk basename blkid blockdev cat chgrp chmod chown chroot clear cmp cp cttyhack cut date dd devmem
+    [ arp arping ash awk basename blockdev cat chgrp chmod chown chroot clear cmp cp cttyhack cut date dd devmem
     df dirname dmesg du echo env expr false fdisk find findfs free grep gunzip gzip halt head hexdump hostname hwclock
     id ifconfig ip ipcalc kill killall less ln logger ls md5sum microcom mkdir mkdosfs mkfifo mknod mktemp more mount mv
     nc netstat nproc nslookup od pidof ping ping6 poweroff printf ps pwd readlink realpath reboot reset rm rmdir route
@@ -39,6 +39,8 @@ APPLETS = """
     wget which xargs xxd xz xzcat yes zcat
 """
 KEXEC = "sbin/kexec"
+# Tells what is on a partition of any disk, LVM, RAID and encryption too, by its UUID and label; busybox's knows less.
+BLKID = "sbin/blkid"
 KMOD_NAMES = ("modprobe", "insmod", "rmmod", "lsmod", "modinfo")
 # Opened by glibc at run time; pthread_exit aborts without it.
 OPENED_LIBRARIES = ("libgcc_s.so.1",)
@@ -50,7 +52,8 @@ def root_packages(architecture: Architecture) -> PackageSet:
     own = [f"libpython{architecture.release.python}", *filter(None, [architecture.kexec_package])]
     if architecture.has_dtbs:
         own.append("libfdt1")  # applies a plan's device tree overlays
-    return PackageSet(with_dependencies=(*_ROOT_PACKAGES, *own))
+    # blkid and its library need the C library only; all of util-linux would bring ten packages more.
+    return PackageSet(with_dependencies=(*_ROOT_PACKAGES, *own), alone=("util-linux", "libblkid1"))
 
 
 def add_busybox(layout: Layout, program: Path, applets: str, instead: Collection[str] = ()) -> None:
@@ -62,10 +65,12 @@ def add_busybox(layout: Layout, program: Path, applets: str, instead: Collection
 
 
 def add_loader_programs(layout: Layout, root: Path, instead: Collection[str] = ()) -> None:
-    """busybox, kmod and, where Debian has it, kexec from an unpacked root. `instead`: names that are no applets here."""
+    """busybox, kmod, blkid and, where Debian has it, kexec from an unpacked root. `instead`: names that are no applets here."""
     add_busybox(layout, root / "bin" / "busybox", APPLETS, instead)
     if (root / KEXEC).is_file():
         layout.add_file("kexec", "usr/sbin/kexec", root / KEXEC)
+    if "blkid" not in instead:
+        layout.add_file("blkid", "usr/sbin/blkid", root / BLKID)
     layout.add_file("kmod", "usr/bin/kmod", root / "bin" / "kmod")
     for name in KMOD_NAMES:
         # The kernel itself asks for /sbin/modprobe (CONFIG_MODPROBE_PATH).
@@ -75,7 +80,7 @@ def add_loader_programs(layout: Layout, root: Path, instead: Collection[str] = (
 def loader_programs(root: Path) -> list[Path]:
     """The ELF files of what `add_loader_programs` adds."""
     kexec = [path for path in [root / KEXEC] if path.is_file()]
-    return [root / "bin" / "busybox", *kexec, root / "bin" / "kmod"]
+    return [root / "bin" / "busybox", *kexec, root / "bin" / "kmod", root / BLKID]
 
 
 def add_libraries(

@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from bootpilot_agent.card import Card
 from bootpilot_agent.card_settings import CARD_FILE
 from bootpilot_agent.earlier_note import BOOT_JSON, EarlierNote
 from bootpilot_agent.fields import Json
-from bootpilot_agent.plan import Plan
+from bootpilot_agent.mark import Mark
+from bootpilot_agent.plan import Plan, Watchdog
+from bootpilot_agent.raw_settings import DHCP
 from bootpilot_agent.settings import Settings
 
-if TYPE_CHECKING:  # it speaks HTTP, which is imported late
+if TYPE_CHECKING:  # what speaks HTTP is imported late
+    from bootpilot_agent.network import Candidate
     from bootpilot_agent.servers import Way
 
 __all__ = ["BOOT_JSON", "BootNote", "Origin", "make_note"]
@@ -58,32 +61,77 @@ class BootNote:
 
 def make_note(plan: Plan, way: "Way", settings: Settings, origin: "Origin") -> BootNote:
     """The note for one plan, had over this way."""
-    lease = way.candidate.lease
+    payload = plan.boot or plan.local
     return BootNote(
         node_id=plan.node_id,
         boot_id=plan.boot_id,
         server=way.server,
         server_source=way.source,
-        ca=settings.ca or None,
         token=plan.token,
         install_id=plan.install_id,
-        card_partuuid=origin.card.partuuid if origin.card else origin.earlier.card_partuuid or None,
-        card_cid=(origin.card.cid if origin.card else origin.earlier.card_cid) or None,
-        card_path=(origin.card.disk_path if origin.card else origin.earlier.card_path) or None,
-        loader_builds=(*origin.earlier.loader_builds, origin.build_id),
-        simulated=settings.simulated,
-        client_id=lease.client_id,
-        interface=lease.interface,
-        mac=way.candidate.mac,
-        method=lease.method,
-        address=lease.address,
-        gateway=lease.gateway,
-        dns=lease.dns,
-        vlan=settings.vlan,
         watchdog=plan.watchdog,
-        profile=plan.boot.profile if plan.boot else "",
-        loader_settings=origin.settings,
+        profile=payload.profile if payload else "",
+        **_surroundings(way.candidate, settings, origin),
     )
+
+
+def make_lone_note(mark: Mark, boot_id: str, way: "Candidate", settings: Settings, origin: "Origin") -> BootNote:
+    """The note for a boot without a server: the mark says whose system it is. There is no token; `server` is the one to tell
+    later, "" where nobody has named any.
+    """
+    named = settings.servers or way.server_urls
+    return BootNote(
+        node_id=mark.node_id,
+        boot_id=boot_id,
+        server=named[0] if named else "",
+        server_source=(settings.server_source or DHCP) if named else "",
+        token="",
+        install_id=mark.install_id,
+        watchdog=Watchdog.STOP,
+        profile="",
+        **_surroundings(way, settings, origin),
+    )
+
+
+class _Surroundings(TypedDict):
+    """What does not come from a plan."""
+
+    ca: str | None
+    card_partuuid: str | None
+    card_cid: str | None
+    card_path: str | None
+    loader_builds: tuple[str, ...]
+    simulated: bool
+    client_id: str
+    interface: str
+    mac: str
+    method: str
+    address: str
+    gateway: str
+    dns: tuple[str, ...]
+    vlan: int | None
+    loader_settings: tuple[str, ...]
+
+
+def _surroundings(way: "Candidate", settings: Settings, origin: "Origin") -> _Surroundings:
+    lease, card, earlier = way.lease, origin.card, origin.earlier
+    return {
+        "ca": settings.ca or None,
+        "card_partuuid": card.partuuid if card else earlier.card_partuuid or None,
+        "card_cid": (card.cid if card else earlier.card_cid) or None,
+        "card_path": (card.disk_path if card else earlier.card_path) or None,
+        "loader_builds": (*earlier.loader_builds, origin.build_id),
+        "simulated": settings.simulated,
+        "client_id": lease.client_id,
+        "interface": lease.interface,
+        "mac": way.mac,
+        "method": lease.method,
+        "address": lease.address,
+        "gateway": lease.gateway,
+        "dns": lease.dns,
+        "vlan": settings.vlan,
+        "loader_settings": origin.settings,
+    }
 
 
 @dataclass(frozen=True)

@@ -63,13 +63,13 @@ class Conversation:
     def lease(self) -> Lease:
         return self.found.way.candidate.lease
 
-    def ask_plan(self, board: Board, boot: Boot) -> Plan:
+    def ask_plan(self, board: Board, boot: Boot, patience_s: float) -> Plan:
         """One plan that this agent may carry out, with a fresh nonce. Raises ServerError, PlanError, NetworkError."""
         client = PlanClient(self.found.transport, self.found.way.server, board.build.arch, self.console.say, self.chance)
         for attempt in range(QUESTIONS):
             report = make_report(board, self.lease, boot)
             try:
-                plan = client.ask(report, boot.token)
+                plan = client.ask(report, boot.token, patience_s)
             except QuestionRefusedError as error:
                 self.console.say(f"{error.message}; asking anew")
                 if attempt:

@@ -3,13 +3,15 @@
 Remembers what the next try need not do again, and says on the console what a person in front of the board wants to know.
 """
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bootpilot_agent import report
 from bootpilot_agent.attention import Attention, Worker
-from bootpilot_agent.boot_note import Origin
-from bootpilot_agent.deadline import Deadline, jittered
+from bootpilot_agent.autonomy import LimitedDeadline
+from bootpilot_agent.boot_note import Origin, make_note
+from bootpilot_agent.deadline import Clock, Deadline, jittered
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.earlier_note import EarlierNote
 from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
@@ -22,7 +24,9 @@ from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.loader_settings import read_loader_settings
-from bootpilot_agent.plan import BootPayload, Plan, Wait, Watchdog
+from bootpilot_agent.local_boot import LocalBoot
+from bootpilot_agent.own_disk import OwnDisk
+from bootpilot_agent.plan import BootPayload, LastAttempt, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build, has_running_tree, takes_bare_tree
 from bootpilot_agent.settings import Settings
 from bootpilot_agent.silence import Silence
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 # After so long without a server the try counts as failed: the console says so, and a shell can be had.
 SEARCH_S = 300.0
+# How long answers may get lost, or the server be busy, before the search for a server starts anew.
+PATIENCE_S = 120.0
 FAILURE_FLUSH_S = 8.0
 HANDOVER_FLUSH_S = 4.0
 RETURN_S = 30.0
@@ -49,12 +55,14 @@ class BoardEdges:
     devices: Devices
     build: Build
     _attention: Attention = field(init=False)
+    _disk: OwnDisk = field(init=False)
     _drivers_loaded: bool = False
     _network_started: bool = False
     _network_left: bool = False
     _let_go: tuple[LetGo, ...] = ()
     _way: "Candidate | None" = None
     _settings: Settings | None = None
+    _evidence: tuple[Evidence, ...] = ()
     _silence: Silence = field(init=False)
     _fetch_deadline: Deadline = field(init=False)
     _origin: Origin = field(init=False)
@@ -63,6 +71,7 @@ class BoardEdges:
 
     def __post_init__(self) -> None:
         self._attention = Attention(self.devices)
+        self._disk = OwnDisk(self.devices, self._attention, self.build.arch)
         self._silence = Silence(Settings.reboot_after_h, self.chance, self.devices.clock)
         self._fetch_deadline = Deadline.after(0)
         self._origin = Origin(None, EarlierNote(), self.build.build_id)
@@ -98,6 +107,7 @@ class BoardEdges:
         serial = best_serial(evidence)
         name = f"{serial.kind} {serial.value}" if serial else "nothing that names it yet"
         self.say(f"board: {read_board(root).model or 'unknown model'}, {name}")
+        self._evidence = evidence
         return evidence
 
     def start_network(self, settings: Settings, evidence: tuple[Evidence, ...]) -> None:
@@ -112,11 +122,13 @@ class BoardEdges:
 
     def find_server(self, settings: Settings) -> "Conversation":
         self.devices.wall_clock.correct()
+        card = self._origin.card.partuuid if self._origin.card else settings.card or self._origin.earlier.card_partuuid
+        self._disk.look(card, self._evidence)
         if self._conversations is None:
             importing, self._late_import = self._importing(), None  # an import that failed is tried again
             self._conversations = self._attention.attend_to(importing)(settings, self.devices)
         try:
-            conversation = self._conversations.find(self._attention.idle, Deadline.after(SEARCH_S, self.devices.clock))
+            conversation = self._conversations.find(self._disk.idle, self._until_due(SEARCH_S, self.devices.clock))
         except NetworkError:
             self._name_driverless()
             raise
@@ -132,13 +144,18 @@ class BoardEdges:
         board = self._attention.attend(lambda: self._read_board(settings))
         if not report.entropy_ready():
             self.say("waiting for the kernel's random numbers: a nonce must not be guessable")
-        plan = self._attention.attend(lambda: conversation.ask_plan(board, boot))
-        self._fetch_deadline = Deadline.after(plan.fetch_deadline_s)
+        patience_s = min(PATIENCE_S, self._disk.autonomy.remaining_s())
+        plan = self._attention.attend(lambda: conversation.ask_plan(board, boot, patience_s))
+        self._fetch_deadline = LimitedDeadline(time.monotonic() + plan.fetch_deadline_s, limit_s=self._disk.autonomy.fetching_s)
         self._silence.heard()
         conversation.open_journal(journal, plan)
         if plan.boot is not None:
             self.say(f"node {plan.node_id}, plan: {plan.action} {plan.boot.profile}")
             self.say(conversation.describe_trust())
+        if plan.local is not None:
+            self.say(
+                f"node {plan.node_id}, plan: start the system on the disk, found by {plan.local.find} {plan.local.partition}"
+            )
         return plan
 
     def wait(self, wait: Wait, run: Boot) -> None:
@@ -148,12 +165,39 @@ class BoardEdges:
             self.say(f"asking again every {wait.retry_after_s} s")
             run.waits_for = wait.text
         self._attention.sleep(jittered(wait.retry_after_s, self.devices.chance))
+        self._disk.autonomy.restart()
 
     def check_fit(self, boot: BootPayload) -> None:
         self._launch().check_fit(boot)
 
     def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload":
-        return self._launch().fetch_payload(conversation, plan, boot, self._origin, self._fetch_deadline, journal)
+        moved = self._disk.autonomy.moved
+        return self._launch().fetch_payload(conversation, plan, boot, self._origin, self._fetch_deadline, journal, moved)
+
+    def take_system(self, conversation: "Conversation", plan: Plan, local: LocalBoot) -> "Payload":
+        from bootpilot_agent.own_start import planned_archive
+
+        note = make_note(plan, conversation.found.way, conversation.settings, self._origin)
+        return self._disk.prepare(local, plan.install_id, planned_archive(note))
+
+    def take_own_system(self, last_attempt: LastAttempt | None) -> "Payload | None":
+        mark, settings = self._disk.autonomy.due_mark(), self._settings
+        if mark is None or settings is None or self._network_left:
+            return None
+        from bootpilot_agent.own_start import lone_archive
+
+        self.say(
+            f"no usable plan has come: starting the system of install {mark.mark.install_id} on {mark.disk} without a server"
+        )
+        board = self._attention.attend(lambda: self._read_board(settings))
+        ways = self.devices.network.candidates()
+        return self._disk.prepare_marked(mark, lone_archive(mark.mark, board, settings, self._origin, ways, last_attempt))
+
+    def tell_own_failure(self, error: AgentError) -> None:
+        self.say(f"FAILED without a server at {error}")
+        self._disk.autonomy.failed()
+        if self._network_left:
+            self.reboot()
 
     def load_kexec(self, payload: "Payload") -> None:
         self.say(f"kexec: loading, with the command line: {payload.command_line}")
@@ -164,11 +208,14 @@ class BoardEdges:
         transcript = self.devices.console.transcript()
         if not self._attention.attend(lambda: journal.flush(HANDOVER_FLUSH_S, transcript)):
             self.say("the server did not take the last events; going on without")
+        self.leave(plan.watchdog)
+
+    def leave(self, watchdog: Watchdog = Watchdog.STOP) -> None:
         self.say("jumping into the payload's kernel")
         self._network_left = True
         self.devices.network.down()
         self._let_go = unbind_devices(read_board(self.devices.root), self.say, self.devices.root)
-        self._attention.release_watchdog(plan.watchdog, self._settings.watchdog_s if self._settings else 0)
+        self._attention.release_watchdog(watchdog, self._settings.watchdog_s if self._settings else 0)
 
     def jump(self) -> None:
         self._launch().jump()
@@ -209,8 +256,9 @@ class BoardEdges:
             self.say("this loader was started by another one, which may manage what this one does not: back to it")
         if self._silence.is_too_long():
             self.say(f"no boot server has answered for {self._silence.limit_h} h; a reboot cures a network adapter that hangs")
-        self.say(f"{'reboot' if reboot else 'next try'} in {recovery.wait_s:.0f} s")
-        self._attention.sleep(recovery.wait_s)
+        wait_s = recovery.wait_s if reboot else min(recovery.wait_s, self._disk.autonomy.remaining_s())
+        self.say(f"{'reboot' if reboot else 'next try'} in {wait_s:.0f} s")
+        self._attention.sleep(wait_s)
         if reboot:
             try:
                 self.reboot()
@@ -244,7 +292,8 @@ class BoardEdges:
 
     def _read_board(self, settings: Settings) -> Board:
         root, identity = self.devices.root, identity_root(self.devices.root)
-        machine = read_inventory(root, self._origin.card, self.build.arch)
+        marks = {found.disk: found.mark for found in self._disk.read_marks()}
+        machine = read_inventory(root, self._origin.card, self.build.arch, marks)
         return Board(
             build=self.build,
             evidence=read_evidence(identity),
@@ -256,6 +305,10 @@ class BoardEdges:
             takes_bare_tree=takes_bare_tree(machine.board.compatible),
             enrol=settings.enrol,
         )
+
+    def _until_due(self, seconds: float, clock: Clock) -> Deadline:
+        """So many seconds, or less where the board is to start its disk before."""
+        return LimitedDeadline(clock() + seconds, clock, self._disk.autonomy.remaining_s)
 
     def _importing(self) -> "Worker[type[Conversations]]":
         """The import of what speaks HTTP, under way since the first call."""

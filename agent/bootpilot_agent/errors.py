@@ -96,6 +96,13 @@ class VerifyError(AgentError):
     exit_code = 72
 
 
+class LocalBootError(AgentError):
+    """The board's own disk holds no system that can be started, or not the one that is meant."""
+
+    stage = "local"
+    exit_code = 76
+
+
 class KexecError(AgentError):
     """The kernel refused the payload, or kexec came back."""
 

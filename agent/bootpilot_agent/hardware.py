@@ -1,6 +1,7 @@
 """Reads what hardware the board has from /proc and /sys. Everything read is bounded and may be binary."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bootpilot_agent.cpus import read_cpu
 from bootpilot_agent.evidence import is_placeholder
 from bootpilot_agent.inventory import Board, Inventory
 from bootpilot_agent.kexec_capability import read_kexec_capability
+from bootpilot_agent.mark import Mark
 from bootpilot_agent.traits import kexec_trouble
 
 DEVICE_TREE = "sys/firmware/devicetree/base"
@@ -18,8 +20,12 @@ DMI = "sys/class/dmi/id"
 DMI_NAMES = (("sys_vendor", "product_name"), ("board_vendor", "board_name"))
 
 
-def read_inventory(root: Path = Path("/"), card: Card | None = None, arch: str = "") -> Inventory:
-    """The whole board. Every medium that holds the card's PARTUUID is marked as boot medium. Never raises."""
+def read_inventory(
+    root: Path = Path("/"), card: Card | None = None, arch: str = "", marks: Mapping[str, Mark] | None = None
+) -> Inventory:
+    """The whole board. Every medium that holds the card's PARTUUID is marked as boot medium; `marks` are those of disks by
+    name. Never raises.
+    """
     board, cpu = read_board(root), read_cpu(root)
     return Inventory(
         board=board,
@@ -27,7 +33,10 @@ def read_inventory(root: Path = Path("/"), card: Card | None = None, arch: str =
         memory_bytes=_memory_bytes(root),
         nics=tuple(ethernet.read_nic(name, root) for name in ethernet.ethernet_names(root)),
         disks=tuple(
-            disks.read_disk(name, root, boot_medium=card is not None and disks.holds(name, card.partuuid, root))
+            replace(
+                disks.read_disk(name, root, boot_medium=card is not None and disks.holds(name, card.partuuid, root)),
+                mark=(marks or {}).get(name),
+            )
             for name in disks.disk_names(root)
         ),
         kexec=replace(read_kexec_capability(root), trouble=kexec_trouble(board, cpu, arch)[:500]),

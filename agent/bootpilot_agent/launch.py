@@ -1,6 +1,6 @@
 """From an accepted plan to the jump: does it fit, fetch it, load it, leave. Imported only when there is such a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -37,9 +37,16 @@ class Launch:
         memory.check_fit(boot, self.arch, memory.read_memory(self.devices.root, self.devices.folder.parent))
 
     def fetch_payload(
-        self, conversation: Conversation, plan: Plan, boot: BootPayload, origin: Origin, deadline: Deadline, journal: Journal
+        self,
+        conversation: Conversation,
+        plan: Plan,
+        boot: BootPayload,
+        origin: Origin,
+        deadline: Deadline,
+        journal: Journal,
+        moved: Callable[[], object],
     ) -> Payload:
-        """Everything verified and laid out in memory before the deadline.
+        """Everything verified and laid out in memory before the deadline. `moved` is called whenever bytes have come.
 
         Raises FetchError, VerifyError, PlanError, MemoryTooSmallError.
         """
@@ -47,7 +54,7 @@ class Launch:
         # Only a loader gets it: what stands on a card is no payload's business.
         card_copy = origin.card_copy() if boot.loader else {}
         fetched = self.attention.attend(
-            lambda: download(conversation, boot, note, self.devices.folder, deadline, journal, card_copy)
+            lambda: download(conversation, boot, note, self.devices.folder, deadline, journal, card_copy, moved)
         )
         image = check_kernel(fetched.kernel, self.arch)
         for tree in [*([fetched.dtb] if fetched.dtb else []), *fetched.overlays]:
@@ -95,11 +102,12 @@ def download(
     deadline: Deadline,
     journal: Journal,
     card_copy: Mapping[str, bytes],
+    moved: Callable[[], object],
 ) -> Payload:
     """All artifacts of a `boot` plan. Raises FetchError, VerifyError."""
     found, console = conversation.found, conversation.console
     fetcher = Fetcher(found.transport, found.way.server, note.token, deadline, console.say, conversation.chance)
-    return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot)).fetch, card_copy)
+    return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot), moved).fetch, card_copy)
 
 
 @dataclass
@@ -110,12 +118,15 @@ class _Downloads:
     journal: Journal
     console: Console
     total_bytes: int
+    moved: Callable[[], object]
     earlier_bytes: int = 0
 
     def fetch(self, artifact: Artifact, file: BinaryIO, what: str) -> None:
         progress = Progress(what, artifact.size_bytes, self.console)
 
         def on_bytes(done_bytes: int) -> None:
+            if done_bytes:
+                self.moved()
             progress.update(done_bytes)
             self.journal.progress(self.earlier_bytes + done_bytes, self.total_bytes)
 

@@ -6,6 +6,7 @@ from bootpilot_agent.errors import AgentError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.journal import Journal
+from bootpilot_agent.local_boot import LocalBoot
 from bootpilot_agent.plan import Action, BootPayload, LastAttempt, Plan, Wait
 from bootpilot_agent.report import Boot, new_boot_id
 from bootpilot_agent.settings import Settings
@@ -32,13 +33,17 @@ class Edges(Protocol):
     def ask_plan(self, conversation: "Conversation", settings: Settings, boot: Boot, journal: Journal) -> Plan: ...
     def wait(self, wait: Wait, run: Boot) -> None: ...
     def check_fit(self, payload: BootPayload) -> None: ...
+    def take_system(self, conversation: "Conversation", plan: Plan, local: LocalBoot) -> "Payload": ...
+    def take_own_system(self, last_attempt: LastAttempt | None) -> "Payload | None": ...
     def fetch_payload(self, conversation: "Conversation", plan: Plan, boot: BootPayload, journal: Journal) -> "Payload": ...
     def load_kexec(self, payload: "Payload") -> None: ...
     def hand_over(self, plan: Plan, journal: Journal) -> None: ...
+    def leave(self) -> None: ...
     def jump(self) -> None: ...
     def reboot(self) -> None: ...
     def power_off(self) -> None: ...
     def tell_failure(self, error: AgentError, journal: Journal) -> bool: ...
+    def tell_own_failure(self, error: AgentError) -> None: ...
     def recover(self, recovery: "Recovery") -> bool: ...
     def chance(self) -> float: ...
 
@@ -57,12 +62,15 @@ def boot(edges: Edges, run: Boot, journal: Journal) -> None:
         edges.wait(plan.wait, run)
         plan = edges.ask_plan(conversation, settings, run, journal)
     journal.add(EventName.PLANNED, action=plan.action)
-    if plan.boot is None:
+    if plan.local is not None:
+        payload = edges.take_system(conversation, plan, plan.local)
+    elif plan.boot is not None:
+        edges.check_fit(plan.boot)
+        payload = edges.fetch_payload(conversation, plan, plan.boot, journal)
+        journal.add(EventName.FETCHED)
+    else:
         journal.flush(FLUSH_S)
         return edges.power_off() if plan.action is Action.POWEROFF else edges.reboot()
-    edges.check_fit(plan.boot)
-    payload = edges.fetch_payload(conversation, plan, plan.boot, journal)
-    journal.add(EventName.FETCHED)
     edges.load_kexec(payload)
     journal.add(EventName.LOADED)
     edges.hand_over(plan, journal)
@@ -92,6 +100,22 @@ def keep_booting(edges: Edges) -> int:
         last_attempt = None if told else to_last_attempt(run, failure)
         if not guarded(recover_from, failure, failures, edges):
             return failure.exit_code
+        guarded(start_alone, edges, last_attempt)
+
+
+def start_alone(edges: Edges, last_attempt: LastAttempt | None) -> bool:
+    """Start the system on the board's own disk, if its mark says so and no usable plan has come for so long. Comes back only
+    where it is not time yet, or where that fails too.
+    """
+    try:
+        payload = edges.take_own_system(last_attempt)
+        if payload is not None:
+            edges.load_kexec(payload)
+            edges.leave()
+            edges.jump()
+    except Exception as error:
+        edges.tell_own_failure(error if isinstance(error, AgentError) else unexpected(error))
+    return True
 
 
 def guarded(step: "Callable[Arguments, bool]", *args: "Arguments.args", **kwargs: "Arguments.kwargs") -> bool:

@@ -26,6 +26,7 @@ class Partition:
     """One partition: its number as in /dev/sda1, its PARTUUID in lower case, and where it lies on the disk.
 
     `kind` is its type as sfdisk writes it, in lower case: a GUID on GPT, two hex digits on MBR; "" where nobody asked.
+    `label` is its name on GPT.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Partition:
     start_bytes: int
     size_bytes: int
     kind: str = ""
+    label: str = ""
 
 
 def read_partitions(read_at: ReadAt, disk_bytes: int, sector_bytes: int = 512) -> tuple[Partition, ...]:
@@ -126,7 +128,9 @@ def _gpt_entries(entries: bytes, size: int, sector_bytes: int) -> Iterator[Parti
     for number, offset in enumerate(range(0, len(entries), size), start=1):
         kind, unique, first, last = struct.unpack_from("<16s16sQQ", entries, offset)
         if any(kind) and first <= last:
-            yield Partition(number, _guid(unique), first * sector_bytes, (last - first + 1) * sector_bytes, _guid(kind))
+            start, size_bytes = first * sector_bytes, (last - first + 1) * sector_bytes
+            label = entries[offset + 56 : offset + GPT_ENTRY_BYTES].decode("utf-16-le", errors="replace").partition("\0")[0]
+            yield Partition(number, _guid(unique), start, size_bytes, _guid(kind), label)
 
 
 def _guid(raw: bytes) -> str:

@@ -16,8 +16,6 @@ from bootpilot_agent.plan import Plan, Report, problem_detail
 from bootpilot_agent.transport import Answer, Transport
 
 ASK_S = 30.0
-# How long answers may get lost, or the server be busy, before the search for a server starts anew.
-PATIENCE_S = 120.0
 BUSY = (429, 503)
 # A busy server that names no time.
 BUSY_WAIT_S = 10.0
@@ -36,8 +34,9 @@ class PlanClient:
     chance: Chance
     pause: Callable[[float], None] = time.sleep
 
-    def ask(self, report: Report, token: str, patience_s: float = PATIENCE_S) -> Plan:
-        """The plan for this report. `token` is that of the boot's earlier plan, "" for the first question.
+    def ask(self, report: Report, token: str, patience_s: float) -> Plan:
+        """The plan for this report. `token` is that of the boot's earlier plan, "" for the first question. For `patience_s`
+        answers may get lost, or the server be busy.
 
         Raises QuestionRefusedError (409), ServerError, PlanError, TransportError.
         """

@@ -1,6 +1,6 @@
 """Makes the plan's device tree this board's own: overlays, then what the running tree knows. Reads the running tree.
 
-Imported only for a plan with the policy file+fixups.
+Imported only for a plan with the policy file+fixups, and for a system on the disk that has a tree of its own.
 """
 
 import os
@@ -19,7 +19,7 @@ MAX_BYTES = 2 << 20
 SEED_BYTES = 64
 
 
-def make_own(dtb: Path, overlays: Sequence[Path], root: Path, say: Callable[[str], object]) -> None:
+def make_own(dtb: Path, overlays: Sequence[Path], root: Path, say: Callable[[str], object], whose: str = "the plan's") -> None:
     """Change the file. Raises PlanError for a tree or overlay that does not fit this board."""
     raw = sysfs.read_bytes(root / RUNNING_TREE, MAX_BYTES + 1)
     running = Running(_read(raw, "the running device tree"), len(raw))
@@ -29,13 +29,13 @@ def make_own(dtb: Path, overlays: Sequence[Path], root: Path, say: Callable[[str
 
         named = [(f"overlay {number} of {len(overlays)}", path.read_bytes()) for number, path in enumerate(overlays, start=1)]
         content = apply_overlays(content, named)
-    tree = _read(content, "the plan's device tree")
+    tree = _read(content, f"{whose} device tree")
     notes = fix_up(tree, running, os.getrandom(SEED_BYTES))
     content = write_tree(tree)
     if len(content) > MAX_BYTES:
         raise PlanError(f"device tree: {len(content)} bytes with overlays and fix-ups; kernels take {MAX_BYTES}")
     dtb.write_bytes(content)
-    say(f"device tree: the plan's, with memory, addresses and identity of the running one ({len(content)} bytes)")
+    say(f"device tree: {whose}, with memory, addresses and identity of the running one ({len(content)} bytes)")
     for note in notes:
         say(f"device tree: {note}")
 

@@ -12,6 +12,7 @@ from bootpilot_agent.errors import (
     FetchError,
     KexecError,
     KexecReturnedError,
+    LocalBootError,
     MemoryTooSmallError,
     NetworkError,
     PlanError,
@@ -46,6 +47,8 @@ WAITS: tuple[tuple[type[AgentError], Waits], ...] = (
     # Caches and mirrors are filled and mended within minutes.
     (VerifyError, Waits(15, 300)),
     (FetchError, Waits(5, 300)),
+    # The disk stays as it is; the server counts, and after a few says what else to do. This loader may lack the disk's driver.
+    (LocalBootError, Waits(10, 300, own=True)),
     # The server is up and has said no; when it names a time, that is used instead.
     (ServerError, Waits(10, 300)),
     # Cables are plugged in and switches finish spanning tree; asking costs nothing.

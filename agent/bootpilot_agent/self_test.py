@@ -22,9 +22,10 @@ def self_test() -> int:
 
 
 def _import_all() -> str:
-    names = [info.name for info in pkgutil.iter_modules(bootpilot_agent.__path__) if info.name != "__main__"]
+    found = pkgutil.walk_packages(bootpilot_agent.__path__, "bootpilot_agent.")
+    names = [info.name for info in found if not info.name.endswith(".__main__")]
     for name in names:
-        importlib.import_module(f"bootpilot_agent.{name}")
+        importlib.import_module(name)
     if not names:
         raise ImportError("the package lists no modules")
     return f"{len(names)} modules"
@@ -110,6 +111,19 @@ def _apply_overlays() -> str:
     return f"{SONAME}, model {applied.root.properties['model'].decode()[:-1]}"
 
 
+def _open_unpackers() -> str:
+    # Libraries that are opened by their names, and come with kmod.
+    from bootpilot_agent.unpacking import LIBRARIES, open_library
+
+    return ", ".join(soname for soname in LIBRARIES if open_library(soname))
+
+
+def _find_blkid() -> str:
+    from bootpilot_agent.run import run
+
+    return run(["blkid", "--version"], timeout_s=10).stderr.strip() or "blkid"
+
+
 CHECKS = (
     ("imports", _import_all),
     ("tls", _make_tls_context),
@@ -120,4 +134,6 @@ CHECKS = (
     ("names", _resolve_idna),
     ("dns", _make_dns_message),
     ("device trees", _apply_overlays),
+    ("packed kernels", _open_unpackers),
+    ("disks", _find_blkid),
 )

@@ -30,9 +30,10 @@ def check_plan(plan: Plan, report: Report, server_source: str, trust_dhcp: bool)
             f"the plan requires {', '.join(unknown)}; this agent can {', '.join(report.features)}",
             "renew the loader on the card, or give this board another profile",
         )
-    if plan.boot is not None and report.inventory.kexec.trouble:
+    if (plan.boot or plan.local) and report.inventory.kexec.trouble:
+        what = "boots a payload" if plan.boot else "starts the system on the disk"
         raise PlanError(
-            f"the plan boots a payload, and here {report.inventory.kexec.trouble}", "the report said so; the server let it pass"
+            f"the plan {what}, and here {report.inventory.kexec.trouble}", "the report said so; the server let it pass"
         )
     if plan.boot is not None and plan.boot.loader:
         _check_loader(plan.boot.loader, report.loader_builds)

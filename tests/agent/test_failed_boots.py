@@ -44,7 +44,7 @@ FAILURES: list[tuple[str, int, str, Break]] = [
     ("plan", 68, "version", lambda server: server.edits.append(lambda plan: plan.update(version=2))),
     ("plan", 68, "another question", lambda server: server.edits.append(lambda plan: plan.update(nonce="0" * 64))),
     ("plan", 68, "requires teleport", lambda server: server.edits.append(lambda plan: plan.update(requires=["teleport"]))),
-    ("plan", 68, "requires local", lambda server: server.edits.append(lambda plan: plan.update(LOCAL))),
+    ("local", 76, "there is no disk but the card", lambda server: server.edits.append(lambda plan: plan.update(LOCAL))),
     ("plan", 68, "got arm64 Image", lambda server: server.offer(arm64_image())),
     ("plan", 68, "truncated", lambda server: server.offer(bzimage(8192, claimed=90000))),
     ("memory", 69, "needed to load", lambda server: server.boot["kernel"].update(size=1 << 30)),  # type: ignore[union-attr]

@@ -81,6 +81,7 @@ def test_stages_and_exit_codes_are_stable() -> None:
         "MemoryTooSmallError": ("memory", 69),
         "FetchError": ("fetch", 71),
         "VerifyError": ("verify", 72),
+        "LocalBootError": ("local", 76),
         "KexecError": ("kexec", 73),
         "KexecReturnedError": ("kexec", 75),
         "CommandError": ("command", 74),
