@@ -32,8 +32,15 @@ class Completed:
     stderr: str
 
 
-def run(argv: Sequence[str], *, timeout_s: float, check: bool = True, extra: Mapping[str, str] | None = None) -> Completed:
-    """Run a program to its end, with no input. `extra` is added to its environment.
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    check: bool = True,
+    extra: Mapping[str, str] | None = None,
+    told: bytes | None = None,
+) -> Completed:
+    """Run a program to its end. `told` is what it reads, if anything; `extra` is added to its environment.
 
     Raises CommandError if it cannot be started, takes longer than `timeout_s` (it is killed), or returns
     non-zero (with `check`).
@@ -41,7 +48,7 @@ def run(argv: Sequence[str], *, timeout_s: float, check: bool = True, extra: Map
     try:
         child = subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if told is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=child_environment(extra),
@@ -49,7 +56,7 @@ def run(argv: Sequence[str], *, timeout_s: float, check: bool = True, extra: Map
     except (OSError, ValueError) as error:
         raise _not_started(argv, error) from error
     try:
-        stdout, stderr = child.communicate(timeout=timeout_s)
+        stdout, stderr = child.communicate(told, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
         raise CommandError(
             f"{shlex.join(argv)}: still running after {timeout_s:g} s, {_end(child)}{_tail(error.stderr)}"
