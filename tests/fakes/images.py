@@ -5,8 +5,14 @@ import lzma
 import struct
 import subprocess
 import tarfile
+from typing import Any
 
-from tests.fakes.installs import HEAD
+from bootpilot_agent.plan import Plan
+from bootpilot_server.store import node_records
+from tests.fakes.bench import Bench
+from tests.fakes.installing_boards import FEATURES
+from tests.fakes.installs import HEAD, install_rule
+from tests.fakes.reports import make_report
 from tests.fakes.site import digest, profile
 
 FILES = {"etc/hostname": b"image\n", "sbin/init": b"#!/bin/sh\n" * 300}
@@ -47,3 +53,20 @@ def install_profile(install: str = "", *, image: bytes = IMAGE, kind: str = "tar
     kernel = profile().partition("[kernel]")[2]
     about = f'[install.image]\nkind = "{kind}"\nsha256 = "{digest(image)}"\nname = "rootfs"\n'
     return f"{HEAD}{head}\n[kernel]{kernel}\n[install]\n{install}\n{about}{more}"
+
+
+def put_in_force(bench: Bench, lamp: str, images: tuple[bytes, ...] = (IMAGE,), **texts: str) -> None:
+    for image in images:
+        bench.server.artifacts.add(io.BytesIO(image))
+    applied = bench.apply(profiles__lamp=lamp, rules__lab=install_rule("v1"), **texts)
+    assert applied.is_usable, applied.findings
+
+
+def plan_of(bench: Bench, **changes: Any) -> Plan:
+    """Of an approved board that can install."""
+    report = make_report(features=FEATURES, **changes)
+    bench.plan(report)
+    with bench.server.database.writing() as connection:
+        (node,) = node_records.search_nodes(connection, report.evidence[0].value)
+        node_records.approve_node(connection, node.id, 1.0)
+    return bench.plan(make_report(features=FEATURES, **changes))

@@ -4,7 +4,6 @@ import io
 import json
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from bootpilot_server.deciding.recipes import Template
 from bootpilot_server.site_folder.check import check_folder
 from bootpilot_server.store import node_records
 from tests.fakes.bench import Bench
-from tests.fakes.images import BLOCK_MAP, DISK, IMAGE, OCI_FILES, disk, install_profile, tar, zstd
+from tests.fakes.images import BLOCK_MAP, DISK, IMAGE, OCI_FILES, disk, install_profile, plan_of, put_in_force, tar, zstd
 from tests.fakes.installing_boards import FEATURES
 from tests.fakes.installs import install_rule, reason, text
 from tests.fakes.reports import SERIAL, again, make_report
@@ -56,23 +55,6 @@ ssh_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHm4TxT8tT8s2Ay5bUvVnR0bG1lYXJl
 sudo = true
 """
 HASH = "$6$salt$" + "a" * 86
-
-
-def put_in_force(bench: Bench, lamp: str, images: tuple[bytes, ...] = (IMAGE,), **texts: str) -> None:
-    for image in images:
-        bench.server.artifacts.add(io.BytesIO(image))
-    applied = bench.apply(profiles__lamp=lamp, rules__lab=install_rule("v1"), **texts)
-    assert applied.is_usable, applied.findings
-
-
-def plan_of(bench: Bench, **changes: Any) -> Plan:
-    """Of an approved board that can install."""
-    report = make_report(features=FEATURES, **changes)
-    bench.plan(report)
-    with bench.server.database.writing() as connection:
-        (node,) = node_records.search_nodes(connection, report.evidence[0].value)
-        node_records.approve_node(connection, node.id, 1.0)
-    return bench.plan(make_report(features=FEATURES, **changes))
 
 
 def order_of(bench: Bench, plan: Plan) -> InstallOrder:

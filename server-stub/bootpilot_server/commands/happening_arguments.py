@@ -15,6 +15,7 @@ server itself have the source "server".
 """
 LOG = """
 Control characters are replaced, so that no log does anything to a terminal; --raw writes the bytes as they came.
+  bootpilot log board-17 --source installer            how its last install went, however often it booted since
 """
 BOOT = "a boot id, or a node (its id, the beginning of one, serial number or MAC address) for that node's last boot"
 
@@ -24,7 +25,11 @@ def add_arguments(verbs: Verbs) -> None:
     events.add_argument("boot", metavar="NODE|BOOT", help=BOOT)
     log = verb(verbs, "log", "happening_commands:show_log", "the log that a boot has sent", LOG)
     log.add_argument("boot", metavar="BOOT|NODE", help=BOOT)
-    log.add_argument("--source", choices=("agent", "payload", "installer", "system"), help="whose log; all if not given")
+    log.add_argument(
+        "--source",
+        choices=("agent", "payload", "installer", "system"),
+        help="whose log; all if not given. Of a node, its last boot that has one",
+    )
     log.add_argument("--raw", action="store_true", help="the bytes as they came")
 
 

@@ -50,7 +50,7 @@ def _events(server: Server, boot_id: str) -> list[tuple[float, str, str, str, st
 
 def show_log(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with opened_server(read_config(arguments.home), create=False) as server:
-        boot = find_boot(server, arguments.boot)
+        boot = find_boot(server, arguments.boot, arguments.source or "")
         with server.database.reading() as connection:
             sources = boot_records.list_logs(connection, boot.id)
             wanted = [source for source in sources if arguments.source in (None, source)]
@@ -98,14 +98,17 @@ def list_missing(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 1 if found else 0
 
 
-def find_boot(server: Server, text: str) -> BootRecord:
-    """The boot of this id, or the last one of the node that a person means. Raises OperatorError."""
+def find_boot(server: Server, text: str, source: str = "") -> BootRecord:
+    """The boot of this id, or the last one of the node that a person means: of those with a log of `source`, if there are any.
+    Raises OperatorError.
+    """
     with server.database.reading() as connection:
         if re.fullmatch(UUID_PATTERN, text.lower()) and (boot := boot_records.find_boot(connection, text.lower())):
             return boot
     node = find_by_text(server, text)
     with server.database.reading() as connection:
         last = boot_records.find_boot(connection, node.current_boot) if node.current_boot else None
+        last = (boot_records.last_with_log(connection, node.id, source) if source else None) or last
     if last is None:
         raise OperatorError(f"node {node.id} has no boot yet")
     return last

@@ -1,13 +1,15 @@
 """A node's installs, the rollouts that reached it and its standing orders: how they look, to people and to programs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bootpilot_agent.fields import Json
+from bootpilot_server.deciding.boot_state import state_of
 from bootpilot_server.deciding.install_facts import InstallFacts
 from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.records import NodeRecord
 from bootpilot_server.deciding.rendering import one_line
 from bootpilot_server.deciding.rollout_facts import Ticket
+from bootpilot_server.store.install_runs import InstallRun
 
 
 def install_json(install: InstallFacts) -> dict[str, Json]:
@@ -41,7 +43,28 @@ def life_json(node: NodeRecord) -> dict[str, Json]:
     return {"standing": node.standing, "retired": node.retired_at is not None, "adopted": node.adopted_at is not None}
 
 
-def life_lines(node: NodeRecord, installs: Mapping[str, InstallFacts], tickets: Iterable[Ticket]) -> list[str]:
+def run_json(run: InstallRun, now: float) -> dict[str, Json]:
+    """One boot that was to install."""
+    state = state_of(run.boot, now)
+    return {
+        "boot_id": run.boot.id,
+        "started_at": run.boot.started_at,
+        "state": state.kind.value,
+        "text": state.text,
+        "stages": [*run.stages],
+        "written_bytes": run.written_bytes,
+        "took_s": run.took_s,
+        "log": run.has_log,
+    }
+
+
+def life_lines(
+    node: NodeRecord,
+    installs: Mapping[str, InstallFacts],
+    tickets: Iterable[Ticket],
+    runs: Mapping[str, Sequence[InstallRun]],
+    now: float,
+) -> list[str]:
     """For `node show`: standing orders, then every install, the newest first, then rollouts. Nothing of what there is not."""
     lines = [f"order: {node.standing}"] if node.standing else []
     lines += [f"retired: {moment(node.retired_at)}"] if node.retired_at is not None else []
@@ -50,8 +73,18 @@ def life_lines(node: NodeRecord, installs: Mapping[str, InstallFacts], tickets: 
     lines += ["installs:"] if newest else []
     for facts in newest:
         lines += _install_lines(facts, is_current=facts.id == node.wanted_install)
+        lines += [line for run in runs.get(facts.id, ()) for line in _run_lines(run, now)]
     told = [f"  {one.rollout}  wave {one.wave + 1}  {one.state}" + (f": {one.why}" if one.why else "") for one in tickets]
     return [one_line(line) for line in lines + (["rollouts:"] if told else []) + told]
+
+
+def _run_lines(run: InstallRun, now: float) -> list[str]:
+    state = state_of(run.boot, now)
+    took = f", took {run.took_s:.0f} s" if run.took_s is not None else ""
+    lines = [f"      boot {run.boot.id}  {moment(run.boot.started_at)}  {state.kind}{took}"]
+    lines += [f"        {', '.join(run.stages)}"] if run.stages else []
+    lines += [f"        bootpilot log {run.boot.id} --source installer"] if run.has_log else []
+    return lines
 
 
 def _install_lines(facts: InstallFacts, *, is_current: bool) -> list[str]:

@@ -12,7 +12,7 @@ from bootpilot_agent.fields import Json
 from bootpilot_server.asking.resolution import settle_conflicts
 from bootpilot_server.commands.evidence_text import evidence_json, evidence_lines
 from bootpilot_server.commands.explain import explain, find_by_text
-from bootpilot_server.commands.life_text import install_json, life_json, life_lines, ticket_json
+from bootpilot_server.commands.life_text import install_json, life_json, life_lines, run_json, ticket_json
 from bootpilot_server.commands.terminal import Terminal, columns
 from bootpilot_server.deciding.boot_state import state_of
 from bootpilot_server.deciding.install_facts import InstallFacts
@@ -25,6 +25,7 @@ from bootpilot_server.store import (
     boot_records,
     evidence_records,
     install_records,
+    install_runs,
     loader_records,
     node_records,
     rollout_records,
@@ -65,9 +66,11 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
             former = evidence_records.list_former(connection, node.id)
             installs = install_records.installs_of(connection, node.id)
             tickets = rollout_records.tickets_of_node(connection, node.id)
-    data = node_json(node, boot, time.time(), installs.get(node.wanted_install))
+            runs = install_runs.runs_of(connection, node.id)
+    now = time.time()
+    data = node_json(node, boot, now, installs.get(node.wanted_install))
     lines = [f"{key}: {one_line(_told(data[key]))}" for key in SHOWN]
-    lines += life_lines(node, installs, tickets.values())
+    lines += life_lines(node, installs, tickets.values(), runs, now)
     lines += [f"resolved by: {command}   ({meaning})" for command, meaning in remedies(node)]
     lines += ["evidence:", *evidence_lines(spans, former)]
     lines += ["why:", *(f"  {one_line(reason)}" for reason in (boot.read_why() if boot else []))]
@@ -78,7 +81,10 @@ def node_show(arguments: argparse.Namespace, terminal: Terminal) -> int:
     lines += ["history:", *(f"  {moment(entry.at)} {one_line(entry.text)}" for entry in history)]
     more: dict[str, Json] = {
         "report": json.loads(node.report) if node.has_reported else None,
-        "installs": [install_json(facts) for facts in installs.values()],
+        "installs": [
+            {**install_json(facts), "boots": [run_json(run, now) for run in runs.get(facts.id, ())]}
+            for facts in installs.values()
+        ],
         "rollouts": [ticket_json(ticket) for ticket in tickets.values()],
         "evidence": [evidence_json(row) for row in (*spans, *former)],
         "events": _events_json(events),

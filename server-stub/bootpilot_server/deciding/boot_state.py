@@ -12,6 +12,7 @@ from bootpilot_agent.events import Event, EventName, Source
 from bootpilot_agent.fields import Fields, Json
 from bootpilot_server.deciding.moments import moment
 from bootpilot_server.deciding.records import BootRecord
+from bootpilot_server.deciding.rendering import one_line
 
 
 class StateKind(StrEnum):
@@ -36,6 +37,7 @@ class StateKind(StrEnum):
 # A waiting board spreads its questions by chance and repeats those that are lost, so only several in a row tell something.
 MISSED_QUESTIONS = 3
 GRACE_S = 60
+MAX_STAGE_CHARS = 60
 
 FIRST_RANK_AFTER_AGENT = 1 << 32
 FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.INSTALL_OVERDUE, StateKind.BOARD_SILENT})
@@ -43,7 +45,7 @@ FAILURES = frozenset({StateKind.FAILED, StateKind.PAYLOAD_SILENT, StateKind.INST
 
 @dataclass(frozen=True)
 class BootState:
-    """The state, a sentence about it, and while fetching how much is there."""
+    """The state, a sentence about it, and while something is fetched or written, how much is there."""
 
     kind: StateKind
     text: str
@@ -103,6 +105,19 @@ def describe_failure(data: dict[str, Json]) -> str:
     return text + (f" (hint: {hint})" if hint else "")
 
 
+def installing_text(data: dict[str, Json]) -> tuple[str, int, int]:
+    """The stage that an `installing` event tells of, in words; and how many bytes of how many are written, 0 where not told."""
+    stage = one_line(_storable(str(data.get("stage") or "")[:MAX_STAGE_CHARS]))
+    done, total = (_count(data.get(key)) for key in ("bytes", "total_bytes"))
+    if done and total > 0:
+        return f"{stage} {min(100, done * 100 // total)} %", done, total
+    return (f"{stage} {done / 1e6:.0f} MB" if done else stage), done, 0
+
+
+def _count(value: Json) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
+
+
 def _storable(text: str) -> str:
     """JSON can spell half a character (a lone surrogate). News of a failure counts more than its spelling."""
     return text.encode("utf-8", "replace").decode()
@@ -124,7 +139,9 @@ def _overdue(boot: BootRecord, plan: Fields, now: float) -> BootState | None:
     jumped_at = boot.alive_at if boot.handover_at is None else boot.handover_at
     if most_s is None or jumped_at is None or now <= jumped_at + most_s:
         return None
-    return BootState(StateKind.INSTALL_OVERDUE, f"{boot.profile} did not say within {most_s} s that the install is done")
+    said = json.loads(boot.event_data) if boot.event == EventName.INSTALLING else {}
+    last = f"; the last that was heard: {stage}" if (stage := installing_text(said)[0]) else ""
+    return BootState(StateKind.INSTALL_OVERDUE, f"{boot.profile} did not say within {most_s} s that the install is done{last}")
 
 
 def _after_jump(boot: BootRecord) -> BootState:
@@ -133,7 +150,8 @@ def _after_jump(boot: BootRecord) -> BootState:
     if boot.event == EventName.INSTALLED:
         return BootState(StateKind.INSTALLED, "the installer says it is done")
     if boot.event == EventName.INSTALLING:
-        return BootState(StateKind.INSTALLING, f"installing with {boot.profile}")
+        stage, done, total = installing_text(json.loads(boot.event_data))
+        return BootState(StateKind.INSTALLING, f"installing with {boot.profile}: {stage}".removesuffix(": "), done, total)
     if boot.booted_at is not None:
         text = f"booted its disk by itself at {moment(boot.booted_at)} (no server had answered it)"
         return BootState(StateKind.PAYLOAD_UP, text)
@@ -157,9 +175,9 @@ def _before_jump(boot: BootRecord, plan: Fields) -> BootState:
         return BootState(StateKind.PLANNED, f"was told to {what}")
     total = _payload_bytes(plan)
     if boot.event == EventName.FETCHING:
-        done = json.loads(boot.event_data).get("bytes")
-        done_bytes = done if isinstance(done, int) and not isinstance(done, bool) and done >= 0 else 0
-        return BootState(StateKind.FETCHING, f"fetching {boot.profile}", done_bytes, total)
+        return BootState(
+            StateKind.FETCHING, f"fetching {boot.profile}", _count(json.loads(boot.event_data).get("bytes")), total
+        )
     if boot.event in (EventName.FETCHED, EventName.LOADED):
         return BootState(StateKind.LOADED, f"{boot.profile} is in memory", total, total)
     return BootState(StateKind.PLANNED, f"was told to boot {boot.profile}", 0, total)

@@ -188,6 +188,14 @@ def list_logs(connection: Connection, boot_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def last_with_log(connection: Connection, node_id: str, source: str) -> BootRecord | None:
+    """The node's last boot that has a log of this source."""
+    sent = select(log_chunks.c.boot_id).where(log_chunks.c.source == source)
+    query = select(boots).where(boots.c.node_id == node_id, boots.c.id.in_(sent))
+    row = connection.execute(query.order_by(boots.c.started_at.desc(), boots.c.id).limit(1)).mappings().one_or_none()
+    return _record(row) if row else None
+
+
 def save_recording(connection: Connection, boot_id: str, data: bytes, now: float) -> None:
     values = {"data": data, "received_at": now}
     insert_or_update(connection, recordings, {"boot_id": boot_id, **values}, values)

@@ -20,6 +20,7 @@ from bootpilot_server.store import (
     boot_records,
     evidence_records,
     install_records,
+    install_runs,
     loader_records,
     node_records,
     node_search,
@@ -97,6 +98,7 @@ def node(node_id: str) -> Response:
         current = next((boot for boot in boots if boot.id == record.current_boot), None)
         details |= _details(connection, current) if current else {}
         installs = install_records.installs_of(connection, node_id)
+        runs = [run for several in install_runs.runs_of(connection, node_id).values() for run in several]
         details["tickets"] = rollout_records.tickets_of_node(connection, node_id)
         details["tries"] = loader_records.tries_of(connection, node_id)
     details["loaders"] = current.read_loader_builds() if current else ()
@@ -104,6 +106,8 @@ def node(node_id: str) -> Response:
     details["grades"] = {grade.value: grade.name.lower() for grade in Grade}
     report = json.loads(record.report) if record.has_reported else None
     states = [(boot, state_of(boot, now)) for boot in boots]
+    newest = sorted(runs, key=lambda run: -run.boot.started_at)
+    details["runs"] = [(run, state_of(run.boot, now)) for run in newest]
     row = _row(record, current, now, installs.get(record.wanted_install))
     details["installs"] = sorted(installs.values(), key=lambda facts: (facts.id != record.wanted_install, -facts.wanted_at))
     return page_of("node.html", row=row, node=record, states=states, history=history, report=report, **details)
