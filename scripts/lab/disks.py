@@ -1,8 +1,8 @@
 """The disks of a simulated board besides its card, as QEMU attaches them. No I/O here; disk_images.py makes the files.
 
-A disk is a file that outlives the power: starting the same guest again is the next power-on with the same disks. QEMU writes
-through to this machine's memory (cache=writeback), so ending it with SIGKILL loses what the guest still had in its own memory,
-and keeps whatever it had sent to the disk, flushed or not: a power cut for the guest, to a disk whose own cache survives it.
+A disk is a file that outlives the power: starting the same guest again is the next power-on with the same disks. When the power
+is cut (QEMU is killed), what the guest still had in its own memory is lost. Of what it had sent to the disk, an ordinary one
+keeps all; a volatile one keeps what was flushed, and loses the rest (disk_caches.py).
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,17 @@ class Disk:
     path: Path
     bus: Bus
     serial: str
+    volatile: bool = False
+
+    @property
+    def socket(self) -> Path:
+        """Where QEMU finds the cache of a volatile disk: beside the image, whose folder has a short name for such paths."""
+        return self.path.with_suffix(".nbd")
+
+    @property
+    def drive_file(self) -> str:
+        """As QEMU's -drive takes it: a comma ends a value there, and a doubled one stands for itself."""
+        return (f"nbd+unix:///?socket={self.socket}" if self.volatile else str(self.path)).replace(",", ",,")
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,7 @@ def disks_argv(disks: Sequence[Disk], virtio: str) -> list[str]:
             argv += ["-device", attachment.controller]
         for index, disk in enumerate(of_bus):
             drive = f"{CONTROLLER_ID}-{bus.name.lower()}-{index}"
-            path = str(disk.path).replace(",", ",,")
-            argv += ["-drive", f"if=none,id={drive},format=raw,cache=writeback,file={path}"]
+            argv += ["-drive", f"if=none,id={drive},format=raw,cache=writeback,file={disk.drive_file}"]
             device, plug = attachment.device.format(virtio=virtio), attachment.plug.format(index=index)
             argv += ["-device", f"{device},drive={drive},serial={disk.serial}{plug}"]
     return argv

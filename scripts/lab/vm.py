@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from scripts.lab.disk_caches import DiskCaches, disk_caches
 from scripts.lab.errors import LabError
 from scripts.lab.guest import Guest
 from scripts.lab.machine import VerdictBy
@@ -36,11 +37,18 @@ MAX_CONSOLE_LINES = 200_000
 class RunningGuest:
     """A QEMU that runs. Made by `start_guest` only."""
 
-    def __init__(self, guest: Guest, process: subprocess.Popen[bytes], on_line: Callable[[ConsoleLine], None] | None) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        process: subprocess.Popen[bytes],
+        caches: DiskCaches,
+        on_line: Callable[[ConsoleLine], None] | None,
+    ) -> None:
         self.guest = guest
         self.lines: list[ConsoleLine] = []
         self.started_s = time.monotonic()
         self._process = process
+        self._caches = caches
         self._on_line = on_line
         self._double_fault_s = 0.0
         self._reader = threading.Thread(target=self._read_console, daemon=True)
@@ -99,7 +107,8 @@ class RunningGuest:
         return self._process.poll() is None
 
     def cut_power(self) -> None:
-        """Switch the board off as a fuse does: QEMU is killed where it stands. Nobody but `stop` may follow."""
+        """Switch the board off as a fuse does: QEMU is killed where it stands, and the disks' volatile caches with it."""
+        self._caches.lose()
         self._process.kill()
         self._process.wait()
 
@@ -192,9 +201,18 @@ def _error_path(guest: Guest) -> Path:
 def start_guest(guest: Guest, on_line: Callable[[ConsoleLine], None] | None = None) -> Iterator[RunningGuest]:
     """Start QEMU, and end it when the block ends. `on_line` is called in the console's thread. Raises LabError."""
     guest.verdict_path.unlink(missing_ok=True)
+    with disk_caches(guest.disks) as caches:
+        running = RunningGuest(guest, _started(guest), caches, on_line)
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def _started(guest: Guest) -> subprocess.Popen[bytes]:
     with _error_path(guest).open("wb") as errors:
         try:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [*WITH_US, *qemu_argv(guest)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -205,8 +223,3 @@ def start_guest(guest: Guest, on_line: Callable[[ConsoleLine], None] | None = No
             raise LabError(
                 f"{guest.machine.qemu} cannot be started: {error}", "install the packages of scripts/packages.txt"
             ) from error
-    running = RunningGuest(guest, process, on_line)
-    try:
-        yield running
-    finally:
-        running.stop()

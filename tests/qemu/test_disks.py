@@ -1,5 +1,6 @@
 """What does not install writes to no disk, be it one with a journal to replay, and never to the card."""
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from bootpilot_agent.inventory import Transport
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
+from scripts.lab.disk_caches import disk_caches
 from scripts.lab.disk_images import DiskState, image_digest, make_disk
 from scripts.lab.disks import Bus, Disk, disks_argv
 from tests.qemu.conftest import Boot
@@ -71,3 +73,18 @@ def test_disks_of_one_bus_share_their_controller_and_each_has_its_own_serial_num
         "ide-hd,drive=disks-sata-1,serial=S1,bus=disks-sata.1",
         "nvme,drive=disks-nvme-0,serial=S2",
     ]
+
+
+def test_a_volatile_disk_keeps_what_was_flushed_and_loses_the_rest(folder: Path) -> None:
+    disk = replace(make_disk(folder / "disk.img", Bus.SATA, "D1", 8), volatile=True)
+    with disk_caches([disk]) as caches:
+        commands = [word for text in ("write -P 1 0 1M", "flush", "write -P 2 1M 1M", "sleep 600000") for word in ("-c", text)]
+        argv = ["stdbuf", "-oL", "qemu-io", "-t", "writeback", "-f", "raw", *commands, disk.drive_file]
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout
+            written = [line for _, line in zip(range(2), (line for line in writer.stdout if "ops;" in line), strict=False)]
+            assert len(written) == 2
+            caches.lose()
+            writer.kill()
+    with disk.path.open("rb") as stream:
+        assert (stream.read(MIB), stream.read(MIB)) == (b"\1" * MIB, bytes(MIB))
