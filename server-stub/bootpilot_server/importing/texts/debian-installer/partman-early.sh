@@ -27,5 +27,9 @@ disk=$("$HERE/disk-guard.sh" choose 2>"$STATE/guard") || stop "$(cat "$STATE/gua
 "$HERE/disk-guard.sh" unmark "$disk" || stop "the marks on $disk could not be destroyed"
 "$HERE/call-server.sh" event installing stage=unmarked "disk=$disk"
 udevadm settle --timeout=60 2>/dev/null
+# After 94save-logs, the last one that writes to the disk, and before 95umount. It must be there before the first of these scripts
+# runs, late_command among them: finish-install lists them once.
+mkdir -p /usr/lib/finish-install.d
+cp "$HERE/finish.sh" /usr/lib/finish-install.d/94zz-bootpilot
 debconf-set partman-auto/disk "/dev/$disk"
 debconf-set grub-installer/bootdev "/dev/$disk"
