@@ -24,9 +24,6 @@ class PartitionNodes(Protocol):
 
     def reread(self, device: BlockDevice) -> dict[int, Path]: ...
 
-    def release(self) -> None:
-        """They are not needed any more."""
-
 
 class KernelNodes:
     """The kernel's own, as on every board."""
@@ -47,12 +44,10 @@ class KernelNodes:
                         "does something on this disk run already (RAID, LVM, swap)?",
                     ) from error
             time.sleep(POLL_S)
-        return self._await(device.path.name, device.partitions())
+        return self.wait_for(device.path.name, device.partitions())
 
-    def release(self) -> None:
-        """Nothing to do: they stay."""
-
-    def _await(self, disk: str, table: Sequence[Partition]) -> dict[int, Path]:
+    def wait_for(self, disk: str, table: Sequence[Partition]) -> dict[int, Path]:
+        """Until each has its node. Raises DiskError."""
         deadline_s = time.monotonic() + APPEAR_S
         while True:
             found = self._find(disk, table)

@@ -187,14 +187,12 @@ class BoardSteps:
             self.say("the server did not take the last word; the mark on the disk tells it at the next boot")
 
     def start_system(self, job: Job, disk: Disk) -> None:
-        self._attend(self.place.nodes.release)
         start_system(self.devices, self._attention, self.build.arch, job.note, self._root_part().partuuid, disk)
 
     def tell_failure(self, error: AgentError) -> int:
         """Says it, tells the server, and lets go of the disk; the exit code."""
         self.say(f"FAILED at {error}")
         self._attend(self._mounts.abandon)
-        self._attend(self.place.nodes.release)
         if not self._attend(lambda: self._talk.tell_failed(error)):
             self.say("the server did not hear of this failure")
         return error.exit_code
