@@ -57,9 +57,17 @@ class MarkReader:
             for disk in other_disks(card_partuuid, self._root):
                 key = self._key(disk)
                 if key not in self._known:
-                    self._known[key] = self._read_disk(disk)
+                    self._known[key] = self._try_disk(disk)
                 found += self._known[key]
             return tuple(found)
+
+    def _try_disk(self, disk: str) -> tuple[DiskMark, ...]:
+        """A boot must not fail for what one disk holds, not even by a fault of this program."""
+        try:
+            return self._read_disk(disk)
+        except Exception as error:
+            self._say(f"{disk}: its marks cannot be read: {type(error).__name__}: {error}")
+            return ()
 
     def _key(self, disk: str) -> tuple[str, ...]:
         """diskseq is another one for each disk that is plugged in (Documentation/ABI/stable/sysfs-block, since 5.15)."""

@@ -129,8 +129,13 @@ def _gpt_entries(entries: bytes, size: int, sector_bytes: int) -> Iterator[Parti
         kind, unique, first, last = struct.unpack_from("<16s16sQQ", entries, offset)
         if any(kind) and first <= last:
             start, size_bytes = first * sector_bytes, (last - first + 1) * sector_bytes
-            label = entries[offset + 56 : offset + GPT_ENTRY_BYTES].decode("utf-16-le", errors="replace").partition("\0")[0]
-            yield Partition(number, _guid(unique), start, size_bytes, _guid(kind), label)
+            yield Partition(number, _guid(unique), start, size_bytes, _guid(kind), _name(entries, offset + 56))
+
+
+def _name(entries: bytes, offset: int) -> str:
+    """36 characters of UTF-16 (UEFI 2.10, table 5.6); the frozen agent has no codec for it, and a pair is a rarity here."""
+    units = struct.unpack_from("<36H", entries, offset)
+    return "".join("\ufffd" if 0xD800 <= unit < 0xE000 else chr(unit) for unit in units).partition("\0")[0]
 
 
 def _guid(raw: bytes) -> str:
