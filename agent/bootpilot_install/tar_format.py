@@ -160,6 +160,8 @@ class TarReader:
         stored = _decimal(pax, b"size", _number(block, 124, 12))
         if kind is Kind.FILE and name.endswith(b"/") and flag != b"S":
             kind = Kind.FOLDER  # as tar wrote them before 1988
+            if stored:
+                raise _damaged(f"{name[:200]!a} is a folder with content")
         if kind is not Kind.FILE:
             if stored and kind is not Kind.FOLDER and kind is not Kind.HARD_LINK:
                 raise _damaged(f"{name[:200]!a} is a {kind.value} with content")
