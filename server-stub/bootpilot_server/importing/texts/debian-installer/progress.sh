@@ -5,6 +5,8 @@ HERE=/etc/bootpilot
 STATE=/run/bootpilot
 LOG=${PROGRESS_LOG:-/var/log/syslog}
 PAUSE_S=${PROGRESS_PAUSE_S:-5}
+# The installer writes a line every few seconds while it works, on slow boards every few minutes.
+STILL_S=1800
 # shellcheck source=/dev/null
 . "$HERE/settings.conf"
 
@@ -40,7 +42,12 @@ give_up() {
     reboot -f
 }
 
-told=0
+uptime_s() {
+    read -r uptime _ </proc/uptime
+    echo "${uptime%%.*}"
+}
+
+told=0 length=0 changed_s=$(uptime_s)
 "$HERE/call-server.sh" event payload-up
 while [ ! -e "$STATE/over" ]; do
     sleep "$PAUSE_S"
@@ -48,6 +55,10 @@ while [ ! -e "$STATE/over" ]; do
     [ ! -s "$STATE/events" ] || "$HERE/call-server.sh" flush
     failure=$(failed_stage)
     [ -z "$failure" ] || give_up "the installer's step $failure failed"
-    read -r uptime _ </proc/uptime
-    [ "${uptime%%.*}" -lt "$GIVE_UP_S" ] || give_up "the installer was not done after $GIVE_UP_S s, in the step $(stages | tail -n 1)"
+    now_s=$(uptime_s)
+    longer=$(wc -c <"$LOG" 2>/dev/null)
+    [ "$longer" = "$length" ] || changed_s=$now_s length=$longer
+    [ $((now_s - changed_s)) -lt "$STILL_S" ] ||
+        give_up "nothing happened for $STILL_S s in the step $(stages | tail -n 1): does it ask a question on its console?"
+    [ "$now_s" -lt "$GIVE_UP_S" ] || give_up "the installer was not done after $GIVE_UP_S s, in the step $(stages | tail -n 1)"
 done
