@@ -21,6 +21,7 @@ from bootpilot_server.commands import (
     keeping_arguments,
     loader_arguments,
     node_arguments,
+    recording_arguments,
     rollout_arguments,
     serve_arguments,
     site_arguments,
@@ -41,6 +42,7 @@ examples:
   bootpilot node list                          which boards there are and what they are doing
   bootpilot loader add new/                    publish a newer loader; no card needs to be written
   bootpilot node missing --since 2h            boards that did not come back
+  bootpilot recording show 10000000abcdef01    what a board that failed did, heard and was answered
   bootpilot backup /backup/boot.tar            all that the server knows, in one file, while it runs
   bootpilot doctor                             what is wrong with this server and its network, and what to do
   bootpilot explain 10000000abcdef01           why the board with this serial number gets what it gets
@@ -59,6 +61,7 @@ GROUPS = (
     node_arguments,
     enrolment_arguments,
     happening_arguments,
+    recording_arguments,
     keeping_arguments,
     doctor_arguments,
     rollout_arguments,

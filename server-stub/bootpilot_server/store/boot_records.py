@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, RowMapping, func, select, update
 
@@ -203,6 +204,32 @@ def save_recording(connection: Connection, boot_id: str, data: bytes, now: float
 
 def has_recording(connection: Connection, boot_id: str) -> bool:
     return connection.execute(select(recordings.c.boot_id).where(recordings.c.boot_id == boot_id)).one_or_none() is not None
+
+
+@dataclass(frozen=True)
+class StoredRecording:
+    """That a boot has one, and of which node."""
+
+    boot_id: str
+    node_id: str
+    model: str
+    profile: str
+    started_at: float
+    received_at: float
+    size_bytes: int
+
+
+def list_recordings(connection: Connection, node_id: str | None = None) -> list[StoredRecording]:
+    """Of one node, or of all; newest boots first."""
+    size_bytes = func.length(recordings.c.data)
+    query = (
+        select(boots.c.id, nodes.c.id, nodes.c.model, boots.c.profile, boots.c.started_at, recordings.c.received_at, size_bytes)
+        .join(boots, boots.c.id == recordings.c.boot_id)
+        .join(nodes, nodes.c.id == boots.c.node_id)
+        .order_by(boots.c.started_at.desc(), boots.c.id)
+    )
+    found = connection.execute(query if node_id is None else query.where(nodes.c.id == node_id))
+    return [StoredRecording(*row) for row in found]
 
 
 def read_recording(connection: Connection, boot_id: str) -> bytes | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from bootpilot_agent.evidence import Grade
 from bootpilot_agent.fields import Json
+from bootpilot_agent.recording import SUFFIX
 from bootpilot_server.deciding.boot_state import BootState, state_of
 from bootpilot_server.deciding.install_facts import InstallFacts
 from bootpilot_server.deciding.records import BootRecord, NodeRecord
@@ -30,6 +31,7 @@ from bootpilot_server.store import (
 from bootpilot_server.store.refusals import list_refusals
 from bootpilot_server.web.current import current_server
 from bootpilot_server.web.page import page_of
+from bootpilot_server.web.recording_details import recording_details
 
 Found = TypeVar("Found")
 
@@ -118,7 +120,8 @@ def boot(boot_id: str) -> Response:
     with current_server().database.reading() as connection:
         record = _find(boot_records.find_boot(connection, boot_id))
         details = _details(connection, record)
-    return page_of("boot.html", state=state_of(record, time.time()), **details)
+        raw = boot_records.read_recording(connection, boot_id)
+    return page_of("boot.html", state=state_of(record, time.time()), **details, **recording_details(raw))
 
 
 @status.get("/boots/<boot_id>/log/<source>")
@@ -131,8 +134,11 @@ def whole_log(boot_id: str, source: str) -> Response:
 @status.get("/boots/<boot_id>/recording")
 def recording(boot_id: str) -> Response:
     with current_server().database.reading() as connection:
+        record = _find(boot_records.find_boot(connection, boot_id))
         data = _find(boot_records.read_recording(connection, boot_id))
-    return _as_data(data, "application/octet-stream")
+    response = _as_data(data, "application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="{record.id}{SUFFIX}"'
+    return response
 
 
 def _details(connection: Connection, boot: BootRecord) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""What people and other tools make of a boot's recording: a time line, HAR."""
