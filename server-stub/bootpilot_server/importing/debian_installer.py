@@ -1,5 +1,6 @@
 """Takes debian-installer in: Debian's netboot images as artifacts, a profile and templates into an operator's folder."""
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ from bootpilot_server.importing.debian_profile import TEMPLATES, profile_text
 from bootpilot_server.importing.netboot_package import Images, Netboot, take_images
 from bootpilot_server.importing.site_texts import SiteText, template_texts, write_new
 from bootpilot_server.server import Server
+
+
+# With nothing that would end a TOML string, or a line of a preseed file.
+MIRROR_PATTERN = r"https?://[A-Za-z0-9.:_\[\]-]+(/[A-Za-z0-9._~/-]*)?"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class Done:
 
 def import_debian_installer(server: Server, order: Order) -> Done:
     """Raises OperatorError. Asked again it changes nothing that is there."""
+    if order.mirror and not re.fullmatch(MIRROR_PATTERN, order.mirror):
+        raise OperatorError(
+            f"--mirror {order.mirror!r} is no address of a Debian archive", "such as http://mirror.example/debian"
+        )
     with tempfile.TemporaryDirectory(prefix="bootpilot-import-") as scratch:
         folder = Path(scratch)
         deb = order.deb or download(order.netboot.package, order.netboot.release, folder)
