@@ -13,7 +13,6 @@ from bootpilot_server.importing.netboot_package import Images, Netboot, take_ima
 from bootpilot_server.importing.site_texts import SiteText, template_texts, write_new
 from bootpilot_server.server import Server
 
-
 # With nothing that would end a TOML string, or a line of a preseed file.
 MIRROR_PATTERN = r"https?://[A-Za-z0-9.:_\[\]-]+(/[A-Za-z0-9._~/-]*)?"
 
