@@ -92,6 +92,8 @@ def _commands(text: str) -> list[list[str]]:
                 words = []
         else:
             word = (word or "") + _value(token)
+            if len(word) > MAX_WORD:
+                raise BootFileError(f"a word of more than {MAX_WORD} characters")
     _end_word(words, word)
     _end_command(found, words)
     return found

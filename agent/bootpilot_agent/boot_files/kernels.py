@@ -22,9 +22,8 @@ _TREE_FOLDERS = ("/boot/dtbs/{0}", "/dtbs/{0}", "/usr/lib/linux-image-{0}", "/bo
 def read_entries(tree: Tree, folder: str, command_line: str) -> list[Entry]:
     """One for each kernel, the newest first. Raises BootFileError where there is none."""
     names = tree.names(folder)
-    found = [
-        (match["version"] or "", name) for name in names if (match := _KERNEL.fullmatch(name)) and not _LEFT_OVER.match(name)
-    ]
+    kernels = [match for name in names if (match := _KERNEL.fullmatch(name)) and not _LEFT_OVER.fullmatch(name)]
+    found = [(match["version"] or "", match[0]) for match in kernels]
     base = "" if folder == "/" else folder
     entries = [_to_entry(tree, base, names, name, version, command_line) for version, name in _sorted(found)[:MAX_ENTRIES]]
     if not entries:
