@@ -3,7 +3,6 @@ unmark leaves of a disk.
 """
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -24,44 +23,14 @@ from bootpilot_server.deciding.rendering import node_context, render_file
 from bootpilot_server.importing.site_texts import TEXTS
 from tests.fakes.reports import make_report
 from tests.importing.guard_trees import CARD, CASES, LINUX, MIB, NODE, OTHER, Tree, gpt, make_tree, mark_of
+from tests.importing.shells import SHELLS, start_argv
 
 SCRIPT = TEXTS / "installers/disk-guard.sh"
-# Programs of the script that busybox has in installers; blkid is util-linux's there, too.
-APPLETS = (
-    "awk",
-    "base64",
-    "basename",
-    "cat",
-    "cut",
-    "dd",
-    "dirname",
-    "grep",
-    "head",
-    "mkdir",
-    "mount",
-    "readlink",
-    "rm",
-    "sed",
-)
-APPLETS += ("sort", "sync", "tail", "tr", "umount", "wc")
-SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
 
 
-@pytest.fixture(params=sorted(SHELLS))
+@pytest.fixture(params=SHELLS)
 def shell(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """A shell, and with busybox its programs instead of the machine's."""
-    name: str = request.param
-    if name == "busybox":
-        busybox, blkid = shutil.which("busybox"), shutil.which("blkid", path="/usr/sbin:/sbin")
-        assert busybox
-        assert blkid
-        programs = tmp_path / "programs"
-        programs.mkdir()
-        for applet in APPLETS:
-            (programs / applet).symlink_to(busybox)
-        (programs / "blkid").symlink_to(blkid)
-        return ["env", f"PATH={programs}", busybox, "sh"]
-    return ["env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *SHELLS[name]]
+    return start_argv(request.param, tmp_path, "blkid")
 
 
 def write_settings(tree: Tree) -> Path:

@@ -76,7 +76,9 @@ uptime_ms() {
 add_event() { # name data
     seq=$(($(cat "$STATE/seq" 2>/dev/null || echo 0) + 1))
     echo "$seq" >"$STATE/seq"
-    echo "{\"source\": \"installer\", \"seq\": $seq, \"name\": \"$1\", \"at_ms\": $(uptime_ms), \"data\": {$2}}" >>"$STATE/events"
+    # Not echo: dash's reads backslashes.
+    printf '{"source": "installer", "seq": %s, "name": "%s", "at_ms": %s, "data": {%s}}\n' "$seq" "$1" "$(uptime_ms)" "$2" \
+        >>"$STATE/events"
     send_events
 }
 

@@ -19,6 +19,11 @@ MARK_MAGIC='bootpilot mark'
 CLAIM_MAGIC='bootpilot claim'
 CLAIM_BLOCK=255 # of 4 KiB: the last one of the first MiB
 
+# Not echo: dash's reads backslashes, and what disks and boards say of themselves may hold some.
+say() {
+    printf '%s\n' "$1"
+}
+
 note() {
     sed -n "s/^\"$1\": \"\\(.*\\)\",\\{0,1\\}\$/\\1/p" "$NOTE" 2>/dev/null
 }
@@ -33,7 +38,7 @@ disk_names() {
         name=$(basename "$folder")
         case $name in
         loop* | ram* | zram* | dm-* | md[0-9]* | nbd* | sr* | fd[0-9]* | mtdblock* | mmcblk*boot* | mmcblk*rpmb | '*') ;;
-        *) echo "$name" ;;
+        *) say "$name" ;;
         esac
     done
 }
@@ -53,7 +58,7 @@ transport_of() {
 
 path_of() {
     found=$(readlink -f "$ROOT/sys/block/$1")
-    echo "${found#"$(readlink -f "$ROOT/sys")"}"
+    say "${found#"$(readlink -f "$ROOT/sys")"}"
 }
 
 # Page 80h of SCSI's vital product data: four bytes, then the serial number (SPC-4, 7.8.15).
@@ -79,7 +84,7 @@ serial_of() { # disk transport path
         ;;
     *) serial=$(text_of "$block/serial") ;;
     esac
-    echo "$serial"
+    say "$serial"
 }
 
 model_of() { # disk transport
@@ -93,7 +98,7 @@ size_of() { # bytes; the file counts in 512 whatever the sector's size
 
 sector_of() {
     bytes=$(text_of "$ROOT/sys/block/$1/queue/logical_block_size")
-    echo "${bytes:-512}"
+    say "${bytes:-512}"
 }
 
 # Bytes as base64, because an installer's shell knows no other way to look at them.
@@ -148,7 +153,7 @@ partitions_of() {
             }
         }' sector="$sector" -)
     if [ "$first" != gpt ]; then
-        [ -z "$first" ] || echo "$first"
+        [ -z "$first" ] || say "$first"
         return 0
     fi
     { gpt_entries "$1" 1 && gpt_entries "$1" $(($(size_of "$1") / sector - 1)); } | sort -u
@@ -182,14 +187,14 @@ joined() {
 }
 
 lower() {
-    echo "$1" | tr 'A-F' 'a-f'
+    say "$1" | tr 'A-F' 'a-f'
 }
 
 # Why this is the boot medium or a copy of it; nothing if it is not.
 card_reason() { # disk transport serial path
     card=$(lower "$(note card_partuuid)")
     while read -r _ _ _ _ partuuid; do
-        [ "$partuuid" = "$card" ] && echo "is the boot medium, or a copy of it (PARTUUID $card)" && return
+        [ "$partuuid" = "$card" ] && say "is the boot medium, or a copy of it (PARTUUID $card)" && return
     done <<EOF
 $(partitions_of "$1")
 EOF
@@ -213,17 +218,17 @@ objections() { # disk transport serial path model size
     card_reason "$1" "$2" "$3" "$4"
     case " $GUARD_TRANSPORTS " in
     *" $2 "*) ;;
-    *) echo "is $2, not one of $GUARD_TRANSPORTS" ;;
+    *) say "is $2, not one of $GUARD_TRANSPORTS" ;;
     esac
     if [ "$6" -eq 0 ]; then
         echo "has no medium in it"
     elif [ "$6" -lt $((GUARD_MIN_GB * 1000000000)) ]; then
-        echo "has less than $GUARD_MIN_GB GB"
+        say "has less than $GUARD_MIN_GB GB"
     fi
     [ "$(text_of "$ROOT/sys/block/$1/ro")" != 1 ] || echo "is read-only"
-    fits "$5" "$GUARD_MODEL" || echo "model ${5:-unknown} is not $GUARD_MODEL"
-    fits "$3" "$GUARD_SERIAL" || echo "serial ${3:-unknown} is not $GUARD_SERIAL"
-    fits "$4" "$GUARD_PATH" || echo "path $4 is not $GUARD_PATH"
+    fits "$5" "$GUARD_MODEL" || say "model ${5:-unknown} is not $GUARD_MODEL"
+    fits "$3" "$GUARD_SERIAL" || say "serial ${3:-unknown} is not $GUARD_SERIAL"
+    fits "$4" "$GUARD_PATH" || say "path $4 is not $GUARD_PATH"
 }
 
 # What stands on a disk that only GUARD_WIPE gives away; nothing for a blank one and for one that this node laid out.
@@ -239,8 +244,8 @@ held_data() {
     if marks_are_ours "$1" "$parts" || file_marks_it "$1" "$parts"; then
         return
     fi
-    echo "$held" | sed -n 's/^\(PT\)\{0,1\}TYPE=//p' | sort -u | while read -r kind; do printf '%s ' "$kind"; done
-    [ -z "$parts" ] || echo "with $(echo "$parts" | wc -l | tr -d ' ') partitions"
+    say "$held" | sed -n 's/^\(PT\)\{0,1\}TYPE=//p' | sort -u | while read -r kind; do printf '%s ' "$kind"; done
+    [ -z "$parts" ] || say "with $(echo "$parts" | wc -l | tr -d ' ') partitions"
 }
 
 claimant() {
@@ -307,15 +312,15 @@ choose() {
         how_many=$((how_many + 1)) fitting=$disk
     done
     if [ "$how_many" -ne 1 ]; then
-        echo "$how_many disks fit, and exactly one has to: $GUARD_TRANSPORTS, at least $GUARD_MIN_GB GB; nothing was written$told" >&2
+        say "$how_many disks fit, and exactly one has to: $GUARD_TRANSPORTS, at least $GUARD_MIN_GB GB; nothing was written$told" >&2
         return 1
     fi
     held=$(held_data "$fitting")
     if [ -n "$held" ] && [ "$GUARD_WIPE" != yes ]; then
-        echo "$fitting holds data: $held; nothing was written; disk_wipe = true in the profile gives it away$told" >&2
+        say "$fitting holds data: $held; nothing was written; disk_wipe = true in the profile gives it away$told" >&2
         return 1
     fi
-    echo "$fitting"
+    say "$fitting"
 }
 
 zero() { # disk first-sector sectors, of 512 bytes
@@ -364,7 +369,7 @@ kernels_partitions() {
     for folder in "$ROOT"/sys/block/"$1"/*/partition; do
         [ -e "$folder" ] || continue
         folder=${folder%/partition}
-        echo "0 $(($(text_of "$folder/start") * 512)) $(($(text_of "$folder/size") * 512)) kernel"
+        say "0 $(($(text_of "$folder/start") * 512)) $(($(text_of "$folder/size") * 512)) kernel"
     done
 }
 
