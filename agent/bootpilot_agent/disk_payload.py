@@ -16,6 +16,7 @@ from bootpilot_agent.cpio import write_cpio
 from bootpilot_agent.device_tree import check_device_tree
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.hardware import read_board
+from bootpilot_agent.initrd_word import initrd_word
 from bootpilot_agent.kernel_image import check_kernel
 from bootpilot_agent.launch import file_sizes
 from bootpilot_agent.payload import Payload, clear_folder
@@ -66,7 +67,7 @@ class DiskPayload:
                     while chunk := source.read(COPY_BYTES):
                         target.write(chunk)
                 target.write(b"\0" * (-target.tell() % 4))
-            write_cpio(self.last_archive, target)
+            write_cpio([*self.last_archive, *initrd_word()], target)
 
     def _own_tree(self, entry: Entry, tree: ConfinedTree) -> Path | None:
         """The tree that belongs to this kernel, as this board's own; None for the running one."""

@@ -31,9 +31,9 @@ class Chroot:
         self._try("new SSH host keys", ["ssh-keygen", "-A"], KEYS_S)
 
     def make_initrds(self) -> None:
-        """Of all kernels, so that they keep what the loader tells the system."""
-        self.say("initrd: made anew, with the script that keeps the loader's note")
-        self._try("initrd", ["update-initramfs", "-u", "-k", "all"], INITRD_S)
+        """Of all kernels."""
+        self.say("initrd: the image has a kernel without one; made now")
+        self._try("initrd", ["update-initramfs", "-c", "-k", "all"], INITRD_S)
 
     def _try(self, what: str, argv: list[str], timeout_s: float) -> None:
         try:

@@ -12,23 +12,22 @@ FIRST_BOOT_SCRIPT = "var/lib/bootpilot/first-boot"
 UNITS = "etc/systemd/system"
 
 
-def install_report(tree: Tree, wanted: bool, say: Callable[[str], None]) -> bool:
-    """The report's program, unit and initramfs script. True if the system's initrds were made without that script."""
+def install_report(tree: Tree, wanted: bool, say: Callable[[str], None]) -> None:
+    """The report's program and unit, and the script for initrds that the system makes later.
+
+    Those that it has need none: the agent adds what they lack when it starts them (initrd_word.py).
+    """
     if not wanted:
-        return False
+        return
     tree.write(REPORT_PROGRAM, read_file("bootpilot-report"), 0o755)
     if tree.has("etc/systemd"):
         _enable(tree, "bootpilot-report.service")
     else:
         say(f"report: the image has no systemd; call /{REPORT_PROGRAM} from whatever starts it")
-    if not tree.has("etc/initramfs-tools") and not tree.has("usr/sbin/update-initramfs"):
+    if tree.has("etc/initramfs-tools") or tree.has("usr/sbin/update-initramfs"):
+        tree.write(INITRAMFS_SCRIPT, read_file("initramfs-bootpilot"), 0o755)
+    else:
         say("report: the image has no initramfs-tools; /bootpilot of its initrd must come to /run/bootpilot in another way")
-        return False
-    # An image that brings the script was built with it: so were its initrds.
-    script = read_file("initramfs-bootpilot")
-    is_old = tree.read_text(INITRAMFS_SCRIPT) != script
-    tree.write(INITRAMFS_SCRIPT, script, 0o755)
-    return is_old and tree.has("usr/sbin/update-initramfs")
 
 
 def install_first_boot(tree: Tree, script: str, say: Callable[[str], None]) -> None:

@@ -21,6 +21,7 @@ from bootpilot_install.tree import Tree
 
 RESOLVERS = ("usr/lib/systemd/systemd-resolved", "lib/systemd/systemd-resolved", "sbin/resolvconf", "usr/sbin/resolvconf")
 SYSTEMD = ("usr/lib/systemd/systemd", "lib/systemd/systemd")
+MOUNT_POINTS = {"dev": 0o755, "proc": 0o555, "sys": 0o555, "run": 0o755, "tmp": 0o1777}
 NOCLOUD = "var/lib/cloud/seed/nocloud"
 
 
@@ -38,6 +39,7 @@ class Facts:
 def set_up_system(facts: Facts, run: Run, say: Callable[[str], None]) -> None:
     """Raises SetupError. What can only be done by the system's own programs, and fails there, is said and left."""
     with Tree(facts.target) as tree:
+        make_mount_points(tree)
         set_names(tree, facts)
         set_mounts(tree, facts)
         set_network(tree, facts, say)
@@ -46,15 +48,23 @@ def set_up_system(facts: Facts, run: Run, say: Callable[[str], None]) -> None:
         set_consoles(tree, facts)
         set_cloud_seed(tree, facts, say)
         install_first_boot(tree, facts.order.system.first_boot, say)
-        initrd_is_old = install_report(tree, facts.order.system.report, say)
+        install_report(tree, facts.order.system.report, say)
+        lacks_initrd = has_kernel_without_initrd(tree)
         new_host_keys = forget_host_keys(tree)
         has_programs = tree.has("bin/sh")
     if has_programs:
         system = chroot.Chroot(facts.target, run, say)
         if new_host_keys:
             system.make_host_keys()
-        if initrd_is_old:
+        if lacks_initrd:
             system.make_initrds()
+
+
+def make_mount_points(tree: Tree) -> None:
+    """An archive may leave out what is empty; without /dev, or /proc, no system starts."""
+    for name, mode in MOUNT_POINTS.items():
+        if not tree.has(name):
+            tree.make_folder(name, mode)
 
 
 def set_names(tree: Tree, facts: Facts) -> None:
@@ -162,6 +172,13 @@ def forget_host_keys(tree: Tree) -> bool:
         if name.startswith("ssh_host_") and "_key" in name:
             tree.remove(f"etc/ssh/{name}")
     return tree.has("etc/ssh") and tree.has("usr/bin/ssh-keygen")
+
+
+def has_kernel_without_initrd(tree: Tree) -> bool:
+    """Of a Debian-like system: an image that was unpacked and never configured has none."""
+    names = tree.names("boot")
+    versions = [name.removeprefix("vmlinuz-") for name in names if name.startswith("vmlinuz-")]
+    return tree.has("usr/sbin/update-initramfs") and any(f"initrd.img-{version}" not in names for version in versions)
 
 
 def set_consoles(tree: Tree, facts: Facts) -> None:

@@ -145,7 +145,8 @@ class TarReader:
         if len(block) < BLOCK:
             raise _damaged("it ends in the middle of a header")
         # The checksum counts its own eight bytes as blanks.
-        if sum(block) - sum(block[148:156]) + 256 != _number(block, 148, 8):
+        said = re.fullmatch(rb"[ \0]*([0-7]{1,7})[ \0]*", block[148:156])
+        if not said or int(said[1], 8) != sum(block) - sum(block[148:156]) + 256:
             raise _damaged("a header's checksum is wrong, or it is no tar archive")
         return block
 
