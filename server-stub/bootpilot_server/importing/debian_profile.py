@@ -71,8 +71,8 @@ keyboard = "us"
 timezone = "Etc/UTC"
 ntp = true
 domain = ""
-# One person who may do everything by sudo; the hash of the password is the secret debian-user-password.
-user = "operator"
+# One person who may do everything by sudo (`operator`, `admin` and the like are reserved); the hash of the password is the secret debian-user-password.
+user = "keeper"
 ssh_keys = []
 packages = "apache2 mariadb-server php libapache2-mod-php php-mysql openssh-server"
 # An installation that is not over so many seconds after its start has failed; shorter than done_deadline_s above.
