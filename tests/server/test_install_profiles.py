@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import uuid
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bootpilot_agent.install_order import MAX_ORDER_BYTES, ORDER_PATH, Compression, ImageKind, InstallOrder
 from bootpilot_agent.inventory import Transport
 from bootpilot_agent.plan import Plan
+from bootpilot_server.artifacts.artifact_pruning import prune
 from bootpilot_server.deciding.recipes import Template
 from bootpilot_server.site_folder.check import check_folder
 from bootpilot_server.store import node_records
@@ -346,3 +348,21 @@ def test_templates_of_a_profile_have_no_name_that_a_file_could_have(bench: Bench
     assert recipe is not None
     assert all(isinstance(one, Template) and one.name.startswith("//") for one in recipe.templates)
     assert uuid.UUID(plan_of(bench).node_id)
+
+
+def test_prune_keeps_the_image_of_an_install_under_way_whatever_was_put_in_force_since(bench: Bench) -> None:
+    put_in_force(bench, install_profile())
+    plan = plan_of(bench)
+    assert plan.writes_disk
+    for number in range(12):
+        put_in_force(bench, install_profile(image=DISK, kind="disk", head=f"attempts = {number + 1}"), (DISK,))
+    later = time.time() + 8 * 86400
+    bench.server.config.artifacts.joinpath(digest(IMAGE)).touch()
+    with bench.server.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE boots SET planned_at = planned_at + 700000")
+    prune(bench.server, later, remove=True)
+    assert bench.server.artifacts.has(digest(IMAGE))
+    with bench.server.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE boots SET planned_at = planned_at - 700000")
+    prune(bench.server, later, remove=True)
+    assert not bench.server.artifacts.has(digest(IMAGE))

@@ -17,6 +17,7 @@ from bootpilot_agent.plan import SHA256_PATTERN
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.server import Server
 from bootpilot_server.site_folder.profiles import MAX_DEADLINE_S
+from bootpilot_server.site_folder.revision import read_revision
 from bootpilot_server.store import revision_records
 from bootpilot_server.store.schema import artifacts, boots, questions
 
@@ -107,9 +108,23 @@ def _named_by_plans(connection: Connection, since: float) -> set[str]:
     """Digests in the plans that were made since then: the last one of each boot, and those that can be asked for again."""
     recent = select(boots.c.plan).where(boots.c.planned_at >= since)
     answered = select(questions.c.plan).where(questions.c.asked_at >= since)
-    return {
+    named = {
         digest
         for query in (recent, answered)
         for plan in connection.execute(query).scalars()
         for digest in re.findall(rf'"sha256":\s*"({SHA256_PATTERN})"', plan)
     }
+    return named | _named_by_orders(connection, since)
+
+
+def _named_by_orders(connection: Connection, since: float) -> set[str]:
+    """Images of installs since then. The order that names one is a file of the plan, and may hold secrets: so it is the profile
+    that is asked, as it stood in the revision of the plan.
+    """
+    begun = select(boots.c.revision, boots.c.profile).where(boots.c.planned_at >= since, boots.c.installs != "").distinct()
+    named: set[str] = set()
+    for number, name in connection.execute(begun).all():
+        texts = revision_records.read_texts(connection, number) or {}
+        profile = read_revision(texts)[0].profiles.get(name)
+        named |= {ref.sha256 for ref in profile.artifacts} if profile else set()
+    return named

@@ -156,9 +156,10 @@ def _started(node: NodeFacts, install: InstallFacts | None, profiles: Mapping[st
     otherwise = Otherwise.WAIT if node.adopted else recipe.otherwise
     if otherwise is Otherwise.RESCUE:
         return Step(Course.PROFILE, f"profile {recipe.rescue} for rescue: {broken}", install, recipe.rescue)
-    if otherwise is Otherwise.REINSTALL and install.origin != ADOPTED and not install.is_automatic:
+    if otherwise is Otherwise.REINSTALL and install.origin != ADOPTED:
         # By its origin, not by its id: that holds the id which the node had then, and it may have been merged since.
-        if not any(facts.origin == AUTO + install.id for facts in node.installs.values()):
+        again = any(facts.origin == AUTO + install.id for facts in node.installs.values())
+        if not again and not install.is_automatic:
             made = InstallFacts(automatic_install_id(node.node_id, install.id), AUTO + install.id, install.profile)
             return replace(_offered(node, made, profiles), text=f"{broken}; installed once more as {made.id}")
         broken += "; it was installed once more already"
