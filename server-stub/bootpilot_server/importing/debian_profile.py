@@ -71,7 +71,8 @@ keyboard = "us"
 timezone = "Etc/UTC"
 ntp = true
 domain = ""
-# One person who may do everything by sudo (`operator`, `admin` and the like are reserved); the hash of the password is the secret debian-user-password.
+# One person who may do everything by sudo; the installer reserves operator, admin and the like. The hash of the password is
+# the secret debian-user-password.
 user = "keeper"
 ssh_keys = []
 packages = "apache2 mariadb-server php libapache2-mod-php php-mysql openssh-server"
