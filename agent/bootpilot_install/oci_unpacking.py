@@ -15,7 +15,7 @@ from bootpilot_install.member_rules import clean_path
 from bootpilot_install.oci_layout import MAX_DOCUMENT_BYTES, Layer, choose_layers
 from bootpilot_install.stream import open_stream
 from bootpilot_install.tar_format import Kind, Member, Read, TarReader
-from bootpilot_install.tree import FILE_FLAGS, Parts, Tree, remove
+from bootpilot_install.tree import FILE_FLAGS, OutOfTreeError, Parts, Tree, remove
 from bootpilot_install.unpacking import NO_SPACE, Unpacker
 
 SPOOL = b".bootpilot-image"
@@ -35,6 +35,8 @@ def unpack_oci(read: Read, tree: Tree, arch: str, say: Callable[[str], None]) ->
             say(f"image: layer {number} of {len(layers)}, {layer.size_bytes >> 20} MiB")
             _apply(layer, tree, unpacker)
         unpacker.finish()
+    except OutOfTreeError as error:
+        raise ImageError(f"a layer takes something away that is not in the tree ({error})") from error
     except OSError as error:
         if error.errno in NO_SPACE:
             raise DiskFullError(
@@ -137,13 +139,12 @@ def _empty(tree: Tree, parts: Parts, made: set[Parts]) -> None:
     """An opaque folder: what lower layers had in it goes, what this layer made stays, whichever comes first."""
     with suppress(FileNotFoundError, NotADirectoryError):
         with os.scandir(tree.folder(parts, absolute=False)) as found:
-            names = [os.fsencode(entry.name) for entry in found]
-        for name in names:
-            child = (*parts, name)
+            children = [((*parts, os.fsencode(entry.name)), entry.is_dir(follow_symlinks=False)) for entry in found]
+        for child, is_folder in children:
             if child == (SPOOL,):
                 continue
-            if child not in made and not any(one[: len(child)] == child for one in made):
-                remove(tree.folder(parts, absolute=False), name)
+            if not any(one[: len(child)] == child for one in made):
+                remove(tree.folder(parts, absolute=False), child[-1])
                 tree.forget()
-            elif any(len(one) > len(child) and one[: len(child)] == child for one in made):
+            elif is_folder:
                 _empty(tree, child, made)
