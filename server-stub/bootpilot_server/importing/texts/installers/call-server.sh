@@ -77,7 +77,7 @@ add_event() { # name data
     seq=$(($(cat "$STATE/seq" 2>/dev/null || echo 0) + 1))
     echo "$seq" >"$STATE/seq"
     # Not echo: dash's reads backslashes.
-    printf '{"source": "installer", "seq": %s, "name": "%s", "at_ms": %s, "data": {%s}}\n' "$seq" "$1" "$(uptime_ms)" "$2" \
+    printf '{"source": "installer", "seq": %s, "name": "%s", "at_ms": %s, "data": { %s }}\n' "$seq" "$1" "$(uptime_ms)" "$2" \
         >>"$STATE/events"
     send_events
 }
