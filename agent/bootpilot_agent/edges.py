@@ -186,9 +186,7 @@ class BoardEdges:
             return None
         from bootpilot_agent.own_start import lone_archive
 
-        self.say(
-            f"no usable plan has come: starting the system of install {mark.mark.install_id} on {mark.disk} without a server"
-        )
+        self.say(f"no usable plan has come: starting install {mark.mark.install_id} on {mark.disk} without a server")
         board = self._attention.attend(lambda: self._read_board(settings))
         ways = self.devices.network.candidates()
         return self._disk.prepare_marked(mark, lone_archive(mark.mark, board, settings, self._origin, ways, last_attempt))

@@ -6,6 +6,7 @@ journal, or count its mounts, cannot.
 
 import fcntl
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,9 +64,9 @@ def mounted(device: str, kind: str, run: Run, root: Path = Path("/")) -> Iterato
     """The folder in which the partition can be read. Raises LocalBootError that says what it is where it cannot be."""
     row = FILE_SYSTEMS.get(kind)
     if row is None:
-        what = UNSUPPORTED.get(kind) or (kind or "nothing that is known")
+        what = f"{UNSUPPORTED.get(kind, kind)}, which is not supported" if kind else "nothing that is known"
         hint = "a system is started from plain partitions with " + ", ".join(FILE_SYSTEMS)
-        raise LocalBootError(f"{device} holds {what}, which is not supported", hint)
+        raise LocalBootError(f"{device} holds {what}", hint)
     point = root / MOUNT_POINT / device
     point.mkdir(mode=0o700, parents=True, exist_ok=True)
     node = root / "dev" / device
@@ -90,9 +91,11 @@ def _read_only(node: Path, name: str) -> Iterator[None]:
     except OSError as error:
         raise LocalBootError(f"{name} cannot be opened: {error.strerror}") from error
     try:
-        before = _set_read_only(descriptor, name)
+        # An image of a test is a plain file, and has no such switch.
+        before = _set_read_only(descriptor, name) if stat.S_ISBLK(os.fstat(descriptor).st_mode) else None
         yield
-        fcntl.ioctl(descriptor, BLKROSET, struct.pack("i", before))
+        if before is not None:
+            fcntl.ioctl(descriptor, BLKROSET, struct.pack("i", before))
     finally:
         os.close(descriptor)
 

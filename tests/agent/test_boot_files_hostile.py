@@ -25,11 +25,11 @@ ROWS: list[tuple[str, str, Callable[[Tree], object]]] = [
     ("fstab", "/etc/fstab", lambda tree: find_mount(tree, "/boot")),
     ("cmdline", "/etc/kernel/cmdline", kernels.read_command_line),
 ]
-WORDS = st.sampled_from(
-    "label linux /vmlinuz include x.conf menu default menuentry submenu { } ' \" \\ $ ${ set a=$a$a default= > initrd search options "
-    "UUID= /boot ; # if fi version ~ ^ 1 ../ $(root) blscfg function".split(" ")
-    + ["\n", "\0", "# GRUB Environment Block\n"]
-)
+VOCABULARY = """
+label linux /vmlinuz include x.conf menu default menuentry submenu { } ' " \\ $ ${ set a=$a$a default= > initrd search options
+UUID= /boot ; # if fi version ~ ^ 1 ../ $(root) blscfg function
+"""
+WORDS = st.sampled_from([*VOCABULARY.split(), "\n", "\0", "# GRUB Environment Block\n"])
 TEXTS = st.one_of(st.binary(max_size=300), st.lists(WORDS, max_size=80).map(lambda words: " ".join(words).encode()))
 
 

@@ -56,10 +56,16 @@ class Loaded:
     @property
     def note(self) -> dict[str, Json]:
         """boot.json, found in the last archive by its name and read as the payload would."""
-        start = self.initrd.rindex(BOOT_JSON.encode() + b"\0")
-        text = self.initrd[self.initrd.index(b"{", start) : self.initrd.index(b"\n}\n", start) + 2]
-        note: dict[str, Json] = json.loads(text)
+        note: dict[str, Json] = json.loads(self.file(BOOT_JSON))
         return note
+
+    def file(self, name: str) -> bytes:
+        """A file of the last archive: newc has 110 bytes of header before the name, and pads name and content to 4 bytes."""
+        header = self.initrd.rindex(name.encode() + b"\0") - 110
+        size = int(self.initrd[header + 54 : header + 62], 16)
+        length = 110 + len(name) + 1
+        content = header + length + -length % 4
+        return self.initrd[content : content + size]
 
 
 @dataclass
@@ -73,9 +79,12 @@ class RecordingRun:
     on_unload: Callable[[], object] = field(default=lambda: None)
     commands: list[list[str]] = field(default_factory=list)
     loaded: Loaded | None = None
+    programs: dict[str, Callable[[list[str]], Completed]] = field(default_factory=dict)
 
     def __call__(self, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> Completed:
         self.commands.append(list(argv))
+        if argv[0] in self.programs:
+            return self.programs[argv[0]](list(argv))
         if list(argv[:2]) == ["kexec", "-l"]:
             return self._load(list(argv))
         if list(argv[:2]) == ["kexec", "-u"]:
