@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from bootpilot_agent.attention import Worker
-from bootpilot_agent.errors import AgentError
 from bootpilot_agent.install_order import Compression
 from bootpilot_agent.run import Process, describe_status, start_filter
 from bootpilot_install.errors import ImageError
@@ -134,11 +133,11 @@ def open_stream(fetch: Fetch, compression: Compression, unpacked_bytes: int = 0)
         reader = stack.enter_context(os.fdopen(far, "rb", buffering=CHUNK_BYTES))
         worker.start()
         stream = ImageStream(reader, unpacked_bytes)
-        failure: AgentError | None = None
+        failure: BaseException | None = None
         try:
             yield stream
             stream.drain()
-        except AgentError as error:
+        except BaseException as error:  # whoever reads failed: raised again when all has ended
             failure = error
         finally:
             with contextlib.suppress(OSError):
@@ -178,7 +177,7 @@ def _start_filter(compression: Compression, source: int, complaints: BinaryIO) -
 
 
 def _finish(
-    worker: Worker[None], filter_: Process | None, complaints: BinaryIO, failure: AgentError | None, cut_short: bool
+    worker: Worker[None], filter_: Process | None, complaints: BinaryIO, failure: BaseException | None, cut_short: bool
 ) -> None:
     """Everything ended; raises the failure that came first: a reader's own, then the fetch's, then the filter's."""
     if filter_ is not None and cut_short:
