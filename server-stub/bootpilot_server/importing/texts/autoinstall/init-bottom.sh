@@ -8,7 +8,7 @@ esac
 # shellcheck disable=SC2154 # initramfs-tools'
 seed=$rootmnt/var/lib/cloud/seed/nocloud
 mkdir -p "$rootmnt/bootpilot" "$rootmnt/etc/bootpilot" "$seed"
-chmod 700 "$rootmnt/bootpilot" "$rootmnt/etc/bootpilot" "$seed"
 cp -a /bootpilot/. "$rootmnt/bootpilot/"
 cp -a /etc/bootpilot/. "$rootmnt/etc/bootpilot/"
+chmod 700 "$rootmnt/bootpilot" "$rootmnt/etc/bootpilot" "$seed"
 mv "$rootmnt/etc/bootpilot/user-data" "$rootmnt/etc/bootpilot/meta-data" "$seed/"
