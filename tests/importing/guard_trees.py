@@ -5,6 +5,7 @@ import re
 import struct
 import subprocess
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def _break_first_table(image: Path) -> None:
         file.write(bytes(512))
 
 
-CONTENTS = {
+CONTENTS: dict[str, Callable[[Path], object]] = {
     "nothing": lambda image: None,
     "ext4": lambda image: _run("mke2fs", "-q", "-F", "-t", "ext4", str(image)),
     "swap": lambda image: _run("mkswap", str(image)),
@@ -138,5 +139,8 @@ CONTENTS = {
     "void mark": lambda image: _marked(image, bytes(8192)),
 }
 # What only the guard in shell knows: another installer's unfinished work.
-CLAIMS = {"own claim": lambda image: _claimed(image, NODE), "other's claim": lambda image: _claimed(image, OTHER)}
+CLAIMS: dict[str, Callable[[Path], object]] = {
+    "own claim": lambda image: _claimed(image, NODE),
+    "other's claim": lambda image: _claimed(image, OTHER),
+}
 CONTENTS |= CLAIMS

@@ -7,22 +7,9 @@ SHELLS = ("bash", "busybox", "dash")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # What the scripts use of busybox in installers; blkid and wget are programs of their own there, too.
 APPLETS = (
-    "awk",
-    "base64",
-    "basename",
-    "cat",
-    "chmod",
-    "cut",
-    "dd",
-    "dirname",
-    "grep",
-    "head",
-    "mkdir",
-    "mount",
-    "mv",
-    "readlink",
+    *("awk", "base64", "basename", "cat", "chmod", "cut", "dd", "dirname", "grep", "head", "mkdir", "mount", "mv", "readlink"),
+    *("rm", "rmdir", "sed", "sleep", "sort", "sync", "tail", "touch", "tr", "umount", "wc"),
 )
-APPLETS += ("rm", "rmdir", "sed", "sleep", "sort", "sync", "tail", "touch", "tr", "umount", "wc")
 
 
 def start_argv(shell: str, folder: Path, *others: str) -> list[str]:

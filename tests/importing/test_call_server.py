@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bootpilot_agent.events import EventName, events_from_json
+from bootpilot_agent.fields import Json
 from bootpilot_server.importing.site_texts import TEXTS
 from tests.fakes.certificates import Certificates
 from tests.fakes.scripted_server import Reply, Request, ScriptedServer
@@ -64,7 +65,7 @@ def installer(request: pytest.FixtureRequest, tmp_path: Path, server: ScriptedSe
     return made
 
 
-def sent(requests: list[Request]) -> list[tuple[int, str, dict[str, object]]]:
+def sent(requests: list[Request]) -> list[tuple[int, str, dict[str, Json]]]:
     events = [event for request in requests for event in events_from_json(request.body)]
     return [(event.seq, event.name.value, event.data) for event in events]
 

@@ -12,7 +12,7 @@ import pytest
 from bootpilot_agent.install_order import Guard
 from bootpilot_agent.inventory import Transport
 from bootpilot_agent.mark import MARK_PARTITION_TYPE
-from bootpilot_agent.partition_table import read_partitions
+from bootpilot_agent.partition_table import Partition, read_partitions
 from bootpilot_agent.run import run
 from bootpilot_install.disk_choice import Wanted, look_once
 from bootpilot_install.disk_reading import DiskReader
@@ -46,6 +46,12 @@ def write_settings(tree: Tree) -> Path:
 def guard(shell: list[str], tree: Tree, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "GUARD_ROOT": str(tree.root), "GUARD_CONF": str(write_settings(tree)), "LC_ALL": "C.UTF-8"}
     return subprocess.run([*shell, str(SCRIPT), *words], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def partitions_on(image: Path) -> tuple[Partition, ...]:
+    """As the agent reads them."""
+    raw = image.read_bytes()
+    return read_partitions(lambda at, size: raw[at : at + size], len(raw))
 
 
 def images(tree: Tree) -> dict[str, bytes]:
@@ -112,8 +118,8 @@ def test_unmark_leaves_nothing_of_marks_tables_and_file_systems_but_its_claim(sh
     tree = make_tree(tmp_path / "board", {"disk": [{"name": "sda", "transport": "sata"}, {"name": "sdb", "transport": "sata"}]})
     disk = tree.root / "dev/sda"
     gpt(disk, f"start=2048, size=2048, type={MARK_PARTITION_TYPE}", f"size=16M, type={LINUX}", f"size=8M, type={LINUX}")
+    parts = partitions_on(disk)
     with disk.open("r+b") as file:
-        parts = read_partitions(lambda at, size: (file.seek(at), file.read(size))[1], 64 * MIB)
         for part in parts:
             # In the middle it may stay: nothing finds it there.
             for at in (part.start_bytes, part.start_bytes + part.size_bytes - 4096):
@@ -141,8 +147,7 @@ def test_partitions_are_told_as_the_agent_reads_them(shell: list[str], tmp_path:
     tree = make_tree(tmp_path / "board", {"disk": disks})
     for disk in disks:
         path = tree.root / "dev" / disk["name"]
-        with path.open("rb") as file:
-            parts = read_partitions(lambda at, size, file=file: (file.seek(at), file.read(size))[1], path.stat().st_size)
+        parts = partitions_on(path)
         told = guard(shell, tree, "partitions", disk["name"]).stdout.splitlines()
         wanted = [f"{part.number} {part.start_bytes} {part.size_bytes} {part.kind} {part.partuuid}" for part in parts]
         assert told == wanted, OTHER
