@@ -77,9 +77,7 @@ class DiskPayload:
         path = entry.dtb
         if not path and entry.dtb_folder:
             path = find_board_tree(tree, entry.dtb_folder, read_board(root).compatible)
-            say(
-                f"disk: {path or 'no device tree for this board'} in {entry.dtb_folder}" + ("" if path else ": the running one")
-            )
+            say(f"disk: {path or f'no device tree for this board in {entry.dtb_folder}, so the running one'}")
         if not path:
             return None
         from bootpilot_agent.plan_tree import MAX_BYTES, make_own

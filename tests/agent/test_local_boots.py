@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from bootpilot_agent.events import EventName
 from bootpilot_agent.fields import Json
 from bootpilot_agent.inventory import Transport
 from bootpilot_agent.local_boot import Find, LocalBoot
+from bootpilot_agent.mark import HEADER, MAGIC
 from tests.fakes.board import FakeBoard
 from tests.fakes.boot_files import lay_out, put
 from tests.fakes.boot_server import TOKEN, FakeBootServer
+from tests.fakes.device_trees import compiled
 from tests.fakes.disks import (
     BOOT_UUID,
     INSTALL,
@@ -27,7 +30,7 @@ from tests.fakes.disks import (
     make_mark,
     mark_part,
 )  # fmt: skip
-from tests.fakes.kernels import arm64_image, bzimage
+from tests.fakes.kernels import arm64_image, bzimage, device_tree, zimage
 from tests.fakes.wrapped_kernels import zboot
 
 CMDLINE = f"root=PARTUUID={ROOT_PARTUUID} ro console=ttyAMA0"
@@ -193,14 +196,21 @@ def test_a_copy_of_the_disk_makes_the_mark_mean_nothing(server: FakeBootServer, 
     assert "expected once, found 2 times" in board.console
 
 
+def from_the_future() -> bytes:
+    """Whole, and of a version that this agent does not know."""
+    body = json.dumps({**make_mark().to_json(), "version": 2}).encode()
+    return HEADER.pack(MAGIC, len(body), zlib.crc32(body)) + body
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
         (make_mark().to_bytes()[:-1] + b"!", "sda1: its mark does not count: mark: expected"),
         (make_mark().to_bytes()[:20], "sda1: its mark does not count"),
+        (from_the_future(), "sda1: its mark does not count: version: expected protocol version 1, got 2"),
         (bytes(8192), "found: no valid mark on any disk"),
     ],
-    ids=["wrong checksum", "cut off", "destroyed"],
+    ids=["wrong checksum", "cut off", "from the future", "destroyed"],
 )
 def test_a_damaged_mark_is_named_and_is_none(raw: bytes, words: str, server: FakeBootServer, tmp_path: Path) -> None:
     board = make_board(tmp_path, server)
@@ -247,3 +257,53 @@ def test_neither_the_card_nor_its_copy_is_ever_looked_at(server: FakeBootServer,
     assert [argv for argv in board.run.commands if argv[0] in ("mount", "blkid")] == []
     assert all(disk.boot_medium for disk in server.reports[0].inventory.disks)
     assert {disk.transport for disk in server.reports[0].inventory.disks} == {Transport.OTHER}
+
+
+def board_with_trees(tmp_path: Path, server: FakeBootServer) -> FakeBoard:
+    """An Orange Pi PC with the tree that its firmware passed."""
+    names = "xunlong,orangepi-pc\0allwinner,sun8i-h3"
+    board = FakeBoard(tmp_path / "board", arch="armhf", servers=(server.url,), serial=SERIAL, compatible=names)
+    put(board.root, "/sys/firmware/fdt", compiled("orangepi-pc-running"))
+    return board
+
+
+@pytest.mark.parametrize("line", ["fdt /boot/dtbs/sun8i-h3-orangepi-pc.dtb", "fdtdir /boot/dtbs"])
+def test_the_tree_that_belongs_to_the_kernel_becomes_this_boards_own(line: str, server: FakeBootServer, tmp_path: Path) -> None:
+    board = board_with_trees(tmp_path, server)
+    folder = tmp_path / "system"
+    put(folder, "/boot/zImage", zimage())
+    put(folder, "/boot/dtbs/sun8i-h3-orangepi-pc.dtb", compiled("orangepi-pc-plan"))
+    put(folder, "/boot/dtbs/another.dtb", device_tree())
+    put(folder, "/boot/extlinux/extlinux.conf", f"label x\n linux ../zImage\n append ro\n {line}\n")
+    add_disk(board, "sda", root_part(folder))
+    offer_local(server, Find.LOOKING)
+    assert board.boot().how == "kexec -e", board.console
+    assert board.run.loaded is not None
+    assert board.run.loaded.dtb is not None
+    assert b"cpu_on\0" in board.run.loaded.dtb
+    assert b"cpu_on\0" not in compiled("orangepi-pc-plan")
+    assert "device tree: the disk's, with memory, addresses and identity of the running one" in board.console
+
+
+def test_where_the_folder_has_no_tree_for_this_board_it_keeps_the_running_one(server: FakeBootServer, tmp_path: Path) -> None:
+    board = board_with_trees(tmp_path, server)
+    folder = tmp_path / "system"
+    put(folder, "/boot/zImage", zimage())
+    put(folder, "/boot/dtbs/vendor/another.dtb", device_tree())
+    put(folder, "/boot/extlinux/extlinux.conf", "label x\n linux ../zImage\n append ro\n fdtdir ../dtbs\n")
+    add_disk(board, "sda", root_part(folder))
+    offer_local(server, Find.LOOKING)
+    assert board.boot().how == "kexec -e", board.console
+    assert board.run.loaded is not None
+    assert board.run.loaded.dtb is None
+    assert "no device tree for this board in /boot/extlinux/../dtbs, so the running one" in board.console
+
+
+def test_an_entry_whose_files_are_on_another_file_system_is_refused(server: FakeBootServer, tmp_path: Path) -> None:
+    board = make_board(tmp_path, server)
+    folder = lay_out("debian-grub", tmp_path / "system", arm64_image())
+    add_disk(board, "sda", Part(folder, uuid=BOOT_UUID, partuuid=ROOT_PARTUUID))
+    offer_local(server, Find.LOOKING)
+    assert board.boot().how == "kexec -e", board.console
+    assert f"its files are on the file system {ROOT_UUID}, not on sda1 ({BOOT_UUID}); trying what comes next" in board.console
+    assert "disk: /boot/vmlinuz-6.1.0-21-arm64 on sda1" in board.console
