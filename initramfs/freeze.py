@@ -19,6 +19,8 @@ from initramfs.wheels import LOCK, site_folder
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parent / "agent"
+# The programs' own: modules, and texts that they put elsewhere.
+_FILES = ("**/*.py", "files/*")
 SPEC = "frozen.spec"
 FREEZE_TIMEOUT_S = 1800.0
 
@@ -51,7 +53,7 @@ def freeze_key(program: Program, architecture: Architecture, packages: tuple[Pac
         [
             program.name,
             architecture.name,
-            tree_digests(SOURCES, tuple(f"{package}/**/*.py" for package in program.packages)),
+            tree_digests(SOURCES, tuple(f"{package}/{files}" for package in program.packages for files in _FILES)),
             tree_digests(HERE, (SPEC, program.entry, "freeze.py", "hooks/*.py")),
             file_sha256(LOCK),
             [package.sha256 for package in packages],
@@ -82,7 +84,7 @@ def frozen(program: Program, architecture: Architecture, packages: tuple[Package
 def _stage(program: Program, work: Path, site: Path, bootloader: Path | None, architecture: Architecture) -> None:
     shutil.copytree(site, work / "site")
     for package in program.packages:
-        shutil.copytree(SOURCES / package, work / "agent" / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SOURCES / package, work / "agent" / package, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copytree(HERE / "hooks", work / "hooks", ignore=shutil.ignore_patterns("__pycache__"))
     for name in (SPEC, program.entry):
         shutil.copy(HERE / name, work / name)

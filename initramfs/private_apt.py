@@ -32,7 +32,9 @@ APT_TIMEOUT_S = 900.0
 
 @dataclass(frozen=True)
 class PackageSet:
-    """Names to fetch. `with_dependencies` bring their Depends; of `alone` only the package itself is taken."""
+    """Names to fetch, or apt's patterns (`?essential`). `with_dependencies` bring their Depends; of `alone` only the package
+    itself is taken.
+    """
 
     with_dependencies: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
@@ -103,7 +105,8 @@ class PrivateApt:
         if wanted.alone:
             self._run("apt-get", "download", *wanted.alone, cwd=archives)
         packages = sorted((_keep(deb) for deb in archives.glob("*.deb")), key=lambda package: package.name)
-        missing = {*wanted.with_dependencies, *wanted.alone} - {package.name for package in packages}
+        named = {name for name in (*wanted.with_dependencies, *wanted.alone) if not name.startswith("?")}
+        missing = named - {package.name for package in packages}
         if missing:
             raise BuildError(f"apt did not fetch {', '.join(sorted(missing))}", "is it a virtual package? Name a real one")
         return tuple(packages)
