@@ -302,3 +302,58 @@ def test_a_root_without_a_partition_is_no_finished_install(tmp_path: Path) -> No
     assert "call done" not in calls
     assert "call failed the mark could not be written" in calls
     assert not (tmp_path / "target/etc/bootpilot/installed.json").exists()
+
+
+def in_a_copy_of_this_machine(tmp_path: Path, script: str) -> str:
+    """What a shell prints whose root is this machine's, but that nothing it writes stays. Needs root."""
+    enter = (
+        'mount -t tmpfs none "$1" && mkdir "$1/upper" "$1/work" "$1/root" && mount -t overlay overlay -o'
+        ' "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root" && exec chroot "$1/root" sh -ec "$2"'
+    )
+    (tmp_path / "overlay").mkdir()
+    argv = ["unshare", "--mount", "sh", "-ec", enter, "sh", str(tmp_path / "overlay"), script]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+INITRD_FILES = """
+mkdir -p /bootpilot /etc/bootpilot /scripts/init-bottom /live
+echo note >/bootpilot/boot.json; chmod 600 /bootpilot/boot.json
+for name in user-data meta-data guard.conf; do echo $name >/etc/bootpilot/$name; done
+echo '/scripts/init-bottom/udev "$@"' >/scripts/init-bottom/ORDER
+"""
+
+
+def test_what_ubuntus_initrd_was_given_is_in_the_live_system_when_the_initrd_is_gone(tmp_path: Path) -> None:
+    hook, conf = ((TEXTS / "autoinstall" / name).read_text() for name in ("init-bottom.sh", "conf.sh"))
+    script = f"""{INITRD_FILES}
+        cat >/scripts/init-bottom/bootpilot <<'END'\n{hook}\nEND
+        echo '#!/bin/sh' >/scripts/init-bottom/udev
+        chmod 755 /scripts/init-bottom/*
+        {conf}
+        rootmnt=/live; export rootmnt
+        . /scripts/init-bottom/ORDER
+        cd /live && find . -type f -o -type d -perm 700 | sort && stat -c %a bootpilot/boot.json"""
+    assert in_a_copy_of_this_machine(tmp_path, script).split() == [
+        "./bootpilot",
+        "./bootpilot/boot.json",
+        "./etc/bootpilot",
+        "./etc/bootpilot/guard.conf",
+        "./var/lib/cloud/seed/nocloud",
+        "./var/lib/cloud/seed/nocloud/meta-data",
+        "./var/lib/cloud/seed/nocloud/user-data",
+        "600",
+    ]
+
+
+def test_what_anacondas_initrd_was_given_is_there_for_pre(tmp_path: Path) -> None:
+    hook = (TEXTS / "kickstart/00-bootpilot.sh").read_text()
+    (pre,) = re.findall(r"(?m)^%pre .*\n# .*\n(.*)\nexec ", (TEXTS / "kickstart/ks.cfg").read_text())
+    script = f"""{INITRD_FILES}
+        mode=$(stat -c %a /)
+        {hook}
+        rm -r /bootpilot /etc/bootpilot
+        {pre}
+        stat -c %a /bootpilot/boot.json /run/bootpilot-files
+        cat /etc/bootpilot/guard.conf
+        [ "$(stat -c %a /)" = "$mode" ] && echo as it was"""
+    assert in_a_copy_of_this_machine(tmp_path, script).split() == ["600", "700", "guard.conf", "as", "it", "was"]
