@@ -145,7 +145,15 @@ class BootServer:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self.command("check", str(folder))
-        self.command("apply", str(folder))
+        self.command("apply", str(folder), "--yes")
+
+    def forget(self) -> None:
+        """Lose the database, as a disk that died and was replaced does: what was in force is applied again, nothing else is
+        known any more. The server must have stopped. Raises LabError.
+        """
+        for path in self.home.glob("state.sqlite*"):
+            path.unlink()
+        self.command("apply", str(self.home / "site"), "--yes")
 
     def _wait_until_it_answers(self, port_file: Path) -> None:
         deadline_s = time.monotonic() + START_TIMEOUT_S

@@ -29,13 +29,14 @@ class Fate(Enum):
     DOUBLE = "the server gets it twice; the second answer is carried back"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
-    """One request as a board made it."""
+    """One request as a board made it. `is_answered`: the server has answered it, and the board was told if it was to be."""
 
     method: str
     path: str
     body: bytes
+    is_answered: bool = False
 
     def ends(self, word: str) -> bool:
         """Whether it goes to this part of a boot's channel: `events`, `log`, `done`, `failed`; or to `boot`."""
@@ -44,6 +45,10 @@ class Call:
     def events(self) -> list[dict[str, Any]]:
         """The events it carries."""
         return list(json.loads(self.body)["events"]) if self.method == "POST" and self.ends("events") else []
+
+    def names(self) -> set[str]:
+        """The names of the events it carries."""
+        return {str(event["name"]) for event in self.events()}
 
     def stages(self) -> set[str]:
         """The stages of an installation that it tells of."""
@@ -98,6 +103,7 @@ class Relay:
                     _carry_back(answer, handler)
                 else:
                     answer.read()
+        call.is_answered = True
         if fate is Fate.LOSE_ANSWER:
             handler.close_connection = True
 

@@ -90,6 +90,14 @@ class RunningGuest:
                 raise LabError(f"nothing like {pattern!r} on the console: {ended}; its end:\n" + self.console()[-4000:])
             time.sleep(POLL_S)
 
+    def wait_until(self, condition: Callable[[], bool], deadline_s: float, what: str) -> None:
+        """Until the condition holds. Raises LabError at the deadline or when the board ends before; `what` names it there."""
+        while not condition():
+            # What happened while QEMU ended counts: so the condition is asked once more.
+            if (ended := self._why_ended(deadline_s)) and not condition():
+                raise LabError(f"{what}: {ended}; the console's end:\n" + self.console()[-6000:])
+            time.sleep(POLL_S)
+
     def wait_for_event(self, name: str, deadline_s: float) -> dict[str, object]:
         """The first QMP event of that name. Raises LabError at the deadline, with the console's end."""
         while True:

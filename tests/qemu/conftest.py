@@ -13,10 +13,12 @@ import pytest
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, booted, build
 from scripts.lab.guest import Guest
+from scripts.lab.installing import InstallKit, install_kit
 from scripts.lab.machines import MACHINES
 from scripts.lab.verdict import Verdict
 from scripts.lab.vm import RunningGuest
 from tests.conftest import LOST_KERNEL
+from tests.qemu.install_bench import InstallBench, install_bench
 
 DEADLINE_S = {arch: machine.deadline_s for arch, machine in MACHINES.items()}
 
@@ -62,3 +64,18 @@ def boot(record_property: Callable[[str, object], None]) -> Boot:
         return booted(guest, guest.machine.deadline_s, count, meanwhile=meanwhile)
 
     return to_payload
+
+
+@pytest.fixture(scope="session")
+def kit(built: Callable[[str], Built]) -> InstallKit:
+    """What it takes to install the small root file system on a PC, made once."""
+    return install_kit(built("amd64"), "minimal")
+
+
+@pytest.fixture
+def bench(
+    kit: InstallKit, folder: Path, server: BootServer, record_property: Callable[[str, object], None]
+) -> Iterator[InstallBench]:
+    """A server that has it, and room for boards."""
+    with install_bench(kit, folder, server, lambda why: record_property(LOST_KERNEL, why)) as made:
+        yield made
