@@ -26,7 +26,7 @@ from scripts.lab.vm import RunningGuest, start_guest
 from tests.qemu.small_card import CARD_ARGUMENT, write_card
 
 # The installer starts a third kernel: loader, installer, system.
-DEADLINE_S = 400.0
+DEADLINE_S = 900.0
 DISK_MIB = 512
 # Of kernels that QEMU's emulation loses (verdict.py): in one power-on, more than this is no accident.
 MOST_LOST = 3
