@@ -1,0 +1,79 @@
+"""Runs rows of the matrix, several at once: they mostly wait. Starts one process for each run; judges no outcome."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.faults.confinement import NOBODY
+from scripts.faults.errors import FaultsError
+from scripts.faults.outcome import Came, Loader, Outcome
+from scripts.faults.stage import Stage
+from scripts.scenarios.scenario import Runner, Scenario
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# On top of a scenario's own limit: namespaces, the payload's making, and a machine that is busy.
+MORE_S = 120
+QEMU_S = 1800
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row once, by one loader."""
+
+    scenario: Scenario
+    loader: Loader
+
+
+def run_all(runs: Sequence[Run], stage: Stage, folder: Path, jobs: int, say: Callable[[str], None]) -> list[Outcome]:
+    """All outcomes, in the order of `runs`. Those in QEMU come last, one at a time. Raises FaultsError."""
+    outcomes: dict[int, Outcome] = {}
+    for runner, at_once in ((Runner.NAMESPACE, jobs), (Runner.QEMU, 1)):
+        chosen = [number for number, run in enumerate(runs) if run.scenario.runner is runner]
+        pool = ThreadPoolExecutor(at_once)
+        try:
+            futures = {pool.submit(play, runs[number], stage, folder): number for number in chosen}
+            for future in as_completed(futures):
+                number = futures[future]
+                outcome = outcomes[number] = future.result()
+                met = "as it must" if outcome.meets(runs[number].scenario.expect) else "NOT as it must"
+                say(f"{outcome.scenario}, {outcome.loader}: {outcome.came} after {outcome.seconds:.1f} s, {met}")
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def play(run: Run, stage: Stage, folder: Path) -> Outcome:
+    """One run, in a process and a folder of its own. Raises FaultsError where the harness failed."""
+    if run.scenario.runner is Runner.QEMU:
+        return _play_in_qemu(run)
+    place = Path(tempfile.mkdtemp(prefix=f"{run.scenario.name}-{run.loader}-", dir=folder))
+    if os.getuid() == 0:
+        os.chown(place, NOBODY, NOBODY)
+    argv = [sys.executable, "-B", "-m", "scripts.faults.cell", run.scenario.name, run.loader, str(stage.folder), str(place)]
+    try:
+        done = subprocess.run(
+            argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=run.scenario.limit_s + MORE_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FaultsError(f"{run.scenario.name}: the harness did not end", f"see {place}") from error
+    if done.returncode != 0:
+        raise FaultsError(f"{run.scenario.name}: the harness failed:\n{done.stderr.strip()[-4000:]}")
+    return Outcome.from_json(done.stdout.splitlines()[-1])
+
+
+def _play_in_qemu(run: Run) -> Outcome:
+    """The test that boots this row's machine: as it must, if it passes. The script has no such test."""
+    start_s = time.monotonic()
+    argv = ["scripts/test", "--long", "-n", "0", run.scenario.test]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=QEMU_S, check=False)
+    came = {True: Came.BOOTED, False: Came.NOTHING}[done.returncode == 0]
+    if came is Came.BOOTED and run.scenario.expect == "refuses":
+        came = Came.REFUSED
+    words = done.stdout[-2000:]
+    return Outcome(run.scenario.name, run.loader, came, time.monotonic() - start_s, True, 1, words)
