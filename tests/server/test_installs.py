@@ -126,6 +126,8 @@ def test_lost_answers_and_power_cuts_before_the_jump_use_up_no_attempt_and_yet_m
         site.world.now += 100_000.0
     plan = site.plan()
     assert (reason(plan), "was begun by 9 boots" in text(plan)) == ("on-hold", True)
+    later = site.plan()
+    assert text(later) == text(plan)
 
 
 def test_the_same_boot_takes_an_install_once_however_often_it_asks(site: Site) -> None:

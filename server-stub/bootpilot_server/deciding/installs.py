@@ -126,10 +126,10 @@ def step_without_rules(node: NodeFacts, profiles: Mapping[str, Profile]) -> Step
 
 def objection_to(install: InstallFacts, most_attempts: int) -> str:
     """Why this install is not tried again, "" if it is."""
+    if install.attempts < most_attempts and install.takes >= TAKES_PER_ATTEMPT * most_attempts:
+        return f"was begun by {install.takes} boots, and none of them said that it is done"
     if install.state is InstallState.FAILED or install.attempts >= most_attempts:
         return f"failed {install.attempts} times" + (f", at last: {install.last_failure}" if install.last_failure else "")
-    if install.takes >= TAKES_PER_ATTEMPT * most_attempts:
-        return f"was begun by {install.takes} boots, and none of them said that it is done"
     return ""
 
 
