@@ -4,7 +4,15 @@ from bootpilot_server.importing.netboot_package import Netboot
 
 # Copied into templates/: what all installers share, and what is debian-installer's own.
 TEMPLATES = {
-    "installers": ("guard.conf", "disk-guard.sh", "call-server.sh", "evidence.json", "authorized_keys"),
+    "installers": (
+        "guard.conf",
+        "mark.conf",
+        "disk-guard.sh",
+        "call-server.sh",
+        "leave-mark.sh",
+        "evidence.json",
+        "authorized_keys",
+    ),
     "debian-installer": (
         "preseed.cfg",
         "settings.conf",

@@ -28,7 +28,7 @@ install_report() {
 
 write_command_line() {
     mkdir -p /target/etc/kernel
-    echo "root=PARTUUID=$("$HERE/finish.sh" root) ro $(user-params)" >/target/etc/kernel/cmdline
+    echo "root=PARTUUID=$("$HERE/leave-mark.sh" --root /target) ro $(user-params)" >/target/etc/kernel/cmdline
 }
 
 keep_keys
