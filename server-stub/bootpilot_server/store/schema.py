@@ -3,19 +3,7 @@
 Times ending in _at are Unix seconds by the server's clock. No token is stored anywhere; nonces are stored and never shown.
 """
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 # The newest of migrations/versions/. Every change of a table here goes into that revision too, or into a new one.
 REVISION = "disks"
