@@ -12,11 +12,17 @@ from bootpilot_install.contents import Contents
 from bootpilot_install.errors import GuardError
 from bootpilot_install.guard import CardName, card_reason, choose_disk
 
-# A disk on USB answers some seconds after its bus; one of 3.5 inches spins up for ten.
-LATE_DISKS_S = 30.0
-# No disk came for so long: then what is there is what there is.
-QUIET_S = 3.0
 POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class Patience:
+    """A disk on USB answers some seconds after its bus; one of 3.5 inches spins up for ten: `late_s` for all. When none came
+    for `quiet_s`, what is there is what there is.
+    """
+
+    late_s: float = 30.0
+    quiet_s: float = 3.0
 
 
 class ReadDisks(Protocol):
@@ -35,25 +41,25 @@ class Wanted:
     node_id: str
 
 
-def await_disk(reader: ReadDisks, wanted: Wanted, idle: Callable[[float], object], wait_s: float = LATE_DISKS_S) -> Disk:
+def await_disk(reader: ReadDisks, wanted: Wanted, idle: Callable[[float], object], patience: Patience) -> Disk:
     """The one disk that fits, once no other has appeared for a while: a second one may come late, too.
 
     Raises GuardError when the time is over, and at once where more time cures nothing.
     """
-    deadline = Deadline.after(wait_s)
+    deadline = Deadline.after(patience.late_s)
     known: tuple[Disk, ...] = ()
-    quiet = Deadline.after(QUIET_S)
+    quiet = Deadline.after(patience.quiet_s)
     while True:
         now = reader.disks()
         if now != known:
-            known, quiet = now, Deadline.after(QUIET_S)
+            known, quiet = now, Deadline.after(patience.quiet_s)
         if quiet.passed():
             try:
                 return look_once(reader, wanted, known)
             except GuardError:
                 if deadline.passed() or len(_fitting_place(reader, wanted, known)) > 0:
                     raise
-                quiet = Deadline.after(QUIET_S)
+                quiet = Deadline.after(patience.quiet_s)
         idle(POLL_S)
 
 

@@ -26,7 +26,7 @@ from bootpilot_agent.report import Build
 from bootpilot_agent.settings import Settings
 from bootpilot_install import disk_image, image_files, layout, marks, network_way
 from bootpilot_install.block_device import open_disk
-from bootpilot_install.disk_choice import LATE_DISKS_S, Wanted, await_disk
+from bootpilot_install.disk_choice import Patience, Wanted, await_disk
 from bootpilot_install.disk_reading import DiskReader
 from bootpilot_install.errors import OrderError
 from bootpilot_install.guard import CardName, name_disk
@@ -48,7 +48,7 @@ class Place:
 
     target: Path
     nodes: PartitionNodes = field(default_factory=KernelNodes)
-    late_disks_s: float = LATE_DISKS_S
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass
@@ -100,7 +100,7 @@ class BoardSteps:
         note = job.note
         card = CardName(note.card_partuuid, note.card_cid, note.card_path)
         wanted = Wanted(job.order.guard, card, note.node_id)
-        disk = await_disk(self._reader, wanted, self._attention.idle, self.place.late_disks_s)
+        disk = await_disk(self._reader, wanted, self._attention.idle, self.place.patience)
         self.say(f"disk: {name_disk(disk)}, {disk.path}")
         return disk
 

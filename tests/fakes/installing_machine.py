@@ -25,6 +25,7 @@ from bootpilot_agent.report import Build
 from bootpilot_agent.run import Completed, run
 from bootpilot_install.block_device import BlockDevice
 from bootpilot_install.board import read_job, run_steps
+from bootpilot_install.disk_choice import Patience
 from bootpilot_install.partition_nodes import KernelNodes
 from bootpilot_install.steps import BoardSteps, Place
 from tests.fakes.board import Ended, FakeClock, LoopbackNetwork, NoDrivers, RecordingRun, RecordingWatchdog, candidate
@@ -104,7 +105,7 @@ class InstallingMachine:
     run: RealRun = field(default_factory=RealRun)
     clock: FakeClock = field(default_factory=FakeClock)
     watchdog: RecordingWatchdog = field(default_factory=RecordingWatchdog)
-    late_disks_s: float = 0.0
+    patience: Patience = field(default_factory=lambda: Patience(0.0, 0.0))
 
     def __post_init__(self) -> None:
         self.root = self.folder / "root"
@@ -180,7 +181,7 @@ class InstallingMachine:
             chance=lambda: 0.0,
             clock=self.clock,
         )
-        place = Place(self.target, self.nodes, self.late_disks_s)
+        place = Place(self.target, self.nodes, self.patience)
         return BoardSteps(devices, Build(self.arch, "0.1.0", "0123456789abcdef", 1_700_000_000), place, read_job(self.root))
 
     @property

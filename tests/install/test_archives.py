@@ -41,11 +41,11 @@ def target(tmp_path: Path) -> Path:
 def test_owners_modes_times_and_links_are_kept(target: Path) -> None:
     archive = (
         small_system()
-        .file("./home/irina/.profile", "x", uid=1000, gid=1001)
-        .hard_link("./home/irina/same", "./home/irina/.profile")
+        .file("./srv/irina/.profile", "x", uid=1000, gid=1001)
+        .hard_link("./srv/irina/same", "./srv/irina/.profile")
     )
     unpack(archive.bytes(), target)
-    profile = (target / "home/irina/.profile").stat()
+    profile = (target / "srv/irina/.profile").stat()
     assert (profile.st_uid, profile.st_gid, profile.st_mtime) == (1000, 1001, SYSTEM_TIME_S)
     assert profile.st_nlink == 2
     assert stat.S_IMODE((target / "tmp").stat().st_mode) == 0o1777
