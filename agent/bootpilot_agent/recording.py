@@ -190,5 +190,5 @@ def _fields(raw: bytes, name: str) -> Fields:
 
 
 def _dropped(fields: Fields) -> dict[str, Dropped]:
-    rows = {name: fields.child(name) for name in list(fields.raw)[: len(READERS)]}
+    rows = {name: fields.child(name) for name in list(fields.raw)[: len(READERS) + 1]}
     return {name: Dropped(row.number("lines"), row.number("bytes")) for name, row in rows.items()}

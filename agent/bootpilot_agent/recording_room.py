@@ -97,6 +97,12 @@ class Room:
         """All that is kept, in the order in which it came."""
         return [line.text for line in sorted((line for lines in self._kept.values() for line in lines), key=_number)]
 
+    def copy(self) -> "Room":
+        """Another room with the same lines; what happens to one does not happen to the other."""
+        dropped = {kind: Dropped(row.lines, row.size_bytes) for kind, row in self.dropped.items()}
+        kept = {kind: list(lines) for kind, lines in self._kept.items()}
+        return Room(self.limit_bytes, dropped, kept, self._taken_bytes, self._count)
+
     @property
     def taken_bytes(self) -> int:
         return self._taken_bytes

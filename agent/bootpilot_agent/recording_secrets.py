@@ -17,7 +17,7 @@ STAND_IN = "REDACTED"
 ENROL_STAND_IN = "redacted:redacted-redacted"
 # Shorter ones would be found in words that are none; the rules by place take those out.
 LEAST_LEARNT = 8
-MOST_LEARNT = 512
+MOST_LEARNT = 256
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class Secrets:
         # A board that waits for months has a nonce for each question; what is seen again and again stays.
         if len(self._known) > MOST_LEARNT:
             del self._known[next(iter(self._known))]
+
+    def copy(self) -> "Secrets":
+        """Those that are known now."""
+        other = Secrets()
+        other._known, other._numbers = dict(self._known), self._numbers
+        return other
 
     def clean(self, content: bytes) -> bytes:
         """Any bytes, without the secrets that are known and those that can be told by their form."""

@@ -48,11 +48,11 @@ class Row:
 
 
 def time_line(recording: Recording, *, everything: bool = False) -> list[Row]:
-    """In the order of the recording; of what comes by the hundred only with `everything`."""
+    """In the order of time (an exchange is taken down when it is over); of what comes by the hundred only with `everything`."""
     ended = {timed.line.name for timed in recording.lines if isinstance(timed.line, StepLine) and timed.line.ms is not None}
     return [
         Row(timed.t_ms, timed.t_ms - recording.header.started_ms, timed.line.kind, text, failed)
-        for timed in recording.lines
+        for timed in sorted(recording.lines, key=lambda timed: timed.t_ms)
         for text, failed in _tell(timed, ended, everything)
     ]
 
