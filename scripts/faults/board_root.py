@@ -6,13 +6,14 @@ what every program needs, and no disk, console or watchdog.
 
 import ctypes
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootpilot_agent.run import run
 from scripts.faults.confinement import LIBC
 
 MNT_DETACH = 2
+MOUNT_S = 20.0
 DEVICES = ("null", "zero", "full", "random", "urandom")
 PLACE = Path("/run/board")
 
@@ -33,7 +34,7 @@ class BoardRoot:
 
 
 def build_root(root: BoardRoot) -> None:
-    """From here on this process sees the board's files only. Raises OSError, CalledProcessError."""
+    """From here on this process sees the board's files only. Raises OSError, CommandError."""
     _mount("--make-rprivate", "/")
     PLACE.mkdir(exist_ok=True)  # one of an earlier power-on; the mount below is this process's alone
     _mount("-t", "tmpfs", "-o", f"size={root.root_mib}m,mode=755", "tmpfs", str(PLACE))
@@ -75,4 +76,4 @@ def _bind(source: str, target: Path) -> None:
 
 
 def _mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True)
+    run(["mount", *words], timeout_s=MOUNT_S)

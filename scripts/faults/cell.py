@@ -5,11 +5,13 @@ Started as root or as a plain user; either way it is nobody's root before anythi
 
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from pathlib import Path
 
+from bootpilot_agent.errors import AgentError
+from bootpilot_agent.run import run
+from scripts.faults.board_root import MOUNT_S
 from scripts.faults.confinement import PR_SET_PDEATHSIG, enter_namespaces, give_up_root, namespaces, prctl, prove_confined
 from scripts.faults.errors import FaultsError
 from scripts.faults.outcome import Loader
@@ -37,7 +39,7 @@ def main() -> int:
             outcome = World(scenario, Loader(loader), Stage(Path(stage)), place, power).play()
             print(outcome.to_json(), flush=True)
             os._exit(0)
-    except (FaultsError, OSError, subprocess.CalledProcessError):
+    except (AgentError, FaultsError, OSError):
         traceback.print_exc()
         os._exit(1)
     _, status = os.waitpid(child, 0)
@@ -52,13 +54,13 @@ def enter_cell() -> None:
 
 
 def prepare_cell() -> None:
-    """What the harness itself needs in there: its own /proc, and a /run that may be written. Raises CalledProcessError."""
+    """What the harness itself needs in there: its own /proc, and a /run that may be written. Raises CommandError."""
     for words in (
         ("--make-rprivate", "/"),
         ("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"),
         ("-t", "proc", "proc", "/proc"),
     ):
-        subprocess.run(["mount", *words], check=True)
+        run(["mount", *words], timeout_s=MOUNT_S)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from bootpilot_agent.kexec_capability import SYSCALLS, TOO_MANY_SEGMENTS
 from scripts.faults.errors import ConfinementError
 
 # linux/sched.h
@@ -22,7 +22,20 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG = 4, 38, 1
 NOBODY = 65534
 KINDS = ("user", "pid", "net", "mnt", "uts", "ipc")
-INIT_MODULE = {"x86_64": 175, "aarch64": 105}
+# include/uapi/linux/kexec.h: KEXEC_SEGMENT_MAX is 16; what is wrong with a call is looked at after who may make it.
+TOO_MANY_SEGMENTS, UNKNOWN_FLAGS = 1 << 20, 0xFFFF0000
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Of system calls, arch/*/entry/syscalls/*.tbl."""
+
+    kexec_load: int
+    kexec_file_load: int
+    init_module: int
+
+
+NUMBERS = {"x86_64": Numbers(246, 320, 175), "aarch64": Numbers(104, 294, 105)}
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -111,15 +124,15 @@ def _first(folder: str, pattern: str) -> str:
     return next((str(path) for path in Path(folder).glob(pattern)), folder + "/none")
 
 
-def _number_of_kexec(which: int) -> int:
-    return SYSCALLS[os.uname().machine, 8 * ctypes.sizeof(ctypes.c_void_p)][which]
+def _numbers() -> Numbers:
+    return NUMBERS[os.uname().machine]
 
 
 # Each of these comes back with an error that is not about rights (EINVAL, EFAULT), or does nothing, where it is allowed.
 DOORS: dict[str, Callable[[], object]] = {
-    "kexec_load": lambda: _call(_number_of_kexec(0), 0, TOO_MANY_SEGMENTS, 0, 0),
-    "kexec_file_load": lambda: _call(_number_of_kexec(1), -1, -1, 0, 0, 0xFFFF0000),
-    "init_module": lambda: _call(INIT_MODULE[os.uname().machine], 0, 0, 0),
+    "kexec_load": lambda: _call(_numbers().kexec_load, 0, TOO_MANY_SEGMENTS, 0, 0),
+    "kexec_file_load": lambda: _call(_numbers().kexec_file_load, -1, -1, 0, 0, UNKNOWN_FLAGS),
+    "init_module": lambda: _call(_numbers().init_module, 0, 0, 0),
     "clock_settime": lambda: time.clock_settime(time.CLOCK_REALTIME, time.time()),
     "open /proc/sysrq-trigger": lambda: _open_to_write("/proc/sysrq-trigger"),
     "open /proc/sys/kernel/core_pattern": lambda: _open_to_write("/proc/sys/kernel/core_pattern"),

@@ -3,16 +3,17 @@
 import ipaddress
 import os
 import signal
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bootpilot_agent.run import Process, run, spawn
+from scripts.faults.bad_cable import BadCable, leave_sums_to_senders
 from scripts.faults.dhcp_server import DNS, LEASE, ROUTER, SUBNET, DhcpServer, Manner
-from scripts.faults.errors import FaultsError
-from scripts.scenarios.scenario import Adapter, Dhcp, Lan
+from scripts.scenarios.scenario import Adapter, Dhcp, Lan, Wear
 
 FAR_AWAY = "203.0.113.1"
 BOOT_URL = 224
+COMMAND_S = 20.0
 # dnsmasq gives no shorter leases (dnsmasq(8), --dhcp-range).
 SHORTEST_DNSMASQ_LEASE_S = 120
 NAME = "boot.example"
@@ -24,8 +25,9 @@ class Switches:
 
     lans: dict[str, Lan]
     folder: Path
-    _programs: dict[str, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
+    _programs: dict[str, list[Process]] = field(default_factory=dict)
     _scripted: dict[str, list[DhcpServer]] = field(default_factory=dict)
+    _cables: dict[str, BadCable] = field(default_factory=dict)
 
     def set_up(self) -> None:
         ip("link", "set", "lo", "up")
@@ -37,27 +39,29 @@ class Switches:
 
     def plug(self, adapter: Adapter, board: int) -> None:
         """A new adapter for the board whose first program has this process id."""
-        port = port_of(adapter)
-        ip(
-            "link",
-            "add",
-            "name",
-            port,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            adapter.name,
-            "address",
-            adapter.mac,
-            "netns",
-            str(board),
-        )
-        ip("link", "set", port, "master", adapter.lan)
-        if netem := self.lans[adapter.lan].netem:
-            _run("tc", "qdisc", "add", "dev", port, "root", "netem", *netem.split())
+        port, wear = port_of(adapter), self.lans[adapter.lan].wear
+        ip("link", "add", "name", port, "type", "veth", "peer", "name", adapter.name, "address", adapter.mac)
+        if wear == Wear():
+            ip("link", "set", port, "master", adapter.lan)
+        else:
+            self._wear_out(adapter, port, wear)
+        ip("link", "set", adapter.name, "netns", str(board))
         if adapter.cable:
             ip("link", "set", port, "up")
+
+    def _wear_out(self, adapter: Adapter, port: str, wear: Wear) -> None:
+        """A bad cable between the board's port and the switch, which gets another pair of devices for it."""
+        near, far = f"near-{adapter.name}", f"far-{adapter.name}"
+        if worn := self._cables.pop(adapter.name, None):
+            worn.close()
+            ip("link", "del", near)
+        ip("link", "add", "name", near, "type", "veth", "peer", "name", far)
+        ip("link", "set", far, "master", adapter.lan)
+        for device in (near, far, port, adapter.name):
+            leave_sums_to_senders(device)
+        for device in (near, far, port):
+            ip("link", "set", device, "up")
+        self._cables[adapter.name] = BadCable(port, near, wear, adapter.name)
 
     def set_cable(self, adapter: Adapter, *, plugged: bool) -> None:
         ip("link", "set", port_of(adapter), "up" if plugged else "down")
@@ -90,9 +94,8 @@ class Switches:
         )
 
     def _start(self, key: str, *argv: str) -> None:
-        log = (self.folder / f"{argv[0]}.log").open("ab")
-        with log:
-            program = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with (self.folder / f"{argv[0]}.log").open("ab") as log:
+            program = spawn(argv, output=log.fileno())
         self._programs.setdefault(key, []).append(program)
 
 
@@ -128,7 +131,7 @@ def port_of(adapter: Adapter) -> str:
 
 
 def ip(*words: str) -> None:
-    """iproute2, not busybox's applet, which knows no network namespaces. Raises FaultsError."""
+    """iproute2, not busybox's applet, which knows no network namespaces. Raises CommandError."""
     _run("ip", *words)
 
 
@@ -138,6 +141,4 @@ def end_process(number: int) -> None:
 
 
 def _run(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise FaultsError(f"{' '.join(argv)}: {done.stderr.strip()}")
+    run(argv, timeout_s=COMMAND_S)

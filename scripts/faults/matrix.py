@@ -1,7 +1,6 @@
 """Runs rows of the matrix, several at once: they mostly wait. Starts one process for each run; judges no outcome."""
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -10,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootpilot_agent.errors import CommandError
+from bootpilot_agent.run import run as run_program
 from scripts.faults.confinement import NOBODY
 from scripts.faults.errors import FaultsError
 from scripts.faults.outcome import Came, Loader, Outcome
@@ -30,9 +31,12 @@ class Run:
     loader: Loader
 
 
-def run_all(runs: Sequence[Run], stage: Stage, folder: Path, jobs: int, say: Callable[[str], None]) -> list[Outcome]:
-    """All outcomes, in the order of `runs`. Those in QEMU come last, one at a time. Raises FaultsError."""
+def run_all(
+    runs: Sequence[Run], stage: Stage, folder: Path, jobs: int, say: Callable[[str], None]
+) -> tuple[list[Outcome], list[str]]:
+    """The outcomes in the order of `runs`, and where the harness failed. Those in QEMU come last, one at a time."""
     outcomes: dict[int, Outcome] = {}
+    failures = []
     for runner, at_once in ((Runner.NAMESPACE, jobs), (Runner.QEMU, 1)):
         chosen = [number for number, run in enumerate(runs) if run.scenario.runner is runner]
         pool = ThreadPoolExecutor(at_once)
@@ -40,28 +44,29 @@ def run_all(runs: Sequence[Run], stage: Stage, folder: Path, jobs: int, say: Cal
             futures = {pool.submit(play, runs[number], stage, folder): number for number in chosen}
             for future in as_completed(futures):
                 number = futures[future]
-                outcome = outcomes[number] = future.result()
+                try:
+                    outcome = outcomes[number] = future.result()
+                except (CommandError, FaultsError) as error:
+                    failures.append(str(error))
+                    say(str(error))
+                    continue
                 met = "as it must" if outcome.meets(runs[number].scenario.expect) else "NOT as it must"
                 say(f"{outcome.scenario}, {outcome.loader}: {outcome.came} after {outcome.seconds:.1f} s, {met}")
         finally:
             pool.shutdown(cancel_futures=True)
-    return [outcomes[number] for number in sorted(outcomes)]
+    return [outcomes[number] for number in sorted(outcomes)], failures
 
 
 def play(run: Run, stage: Stage, folder: Path) -> Outcome:
-    """One run, in a process and a folder of its own. Raises FaultsError where the harness failed."""
+    """One run, in a process and a folder of its own. Raises FaultsError or CommandError where the harness failed."""
     if run.scenario.runner is Runner.QEMU:
         return _play_in_qemu(run)
     place = Path(tempfile.mkdtemp(prefix=f"{run.scenario.name}-{run.loader}-", dir=folder))
     if os.getuid() == 0:
         os.chown(place, NOBODY, NOBODY)
     argv = [sys.executable, "-B", "-m", "scripts.faults.cell", run.scenario.name, run.loader, str(stage.folder), str(place)]
-    try:
-        done = subprocess.run(
-            argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=run.scenario.limit_s + MORE_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FaultsError(f"{run.scenario.name}: the harness did not end", f"see {place}") from error
+    paths = ":".join(str(CHECKOUT / name) for name in ("", "agent", "server-stub"))
+    done = run_program(argv, timeout_s=run.scenario.limit_s + MORE_S, check=False, extra={"PYTHONPATH": paths})
     if done.returncode != 0:
         raise FaultsError(f"{run.scenario.name}: the harness failed:\n{done.stderr.strip()[-4000:]}")
     return Outcome.from_json(done.stdout.splitlines()[-1])
@@ -70,8 +75,8 @@ def play(run: Run, stage: Stage, folder: Path) -> Outcome:
 def _play_in_qemu(run: Run) -> Outcome:
     """The test that boots this row's machine: as it must, if it passes. The script has no such test."""
     start_s = time.monotonic()
-    argv = ["scripts/test", "--long", "-n", "0", run.scenario.test]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=QEMU_S, check=False)
+    argv = [str(CHECKOUT / "scripts/test"), "--long", "-n", "0", run.scenario.test]
+    done = run_program(argv, timeout_s=QEMU_S, check=False)
     came = {True: Came.BOOTED, False: Came.NOTHING}[done.returncode == 0]
     if came is Came.BOOTED and run.scenario.expect == "refuses":
         came = Came.REFUSED

@@ -70,6 +70,7 @@ def to_json(outcomes: Sequence[Outcome]) -> str:
 
 def _line(row: Scenario, outcomes: Sequence[Outcome]) -> str:
     what = f"{row.what} (*refuses*)" if row.expect is Expect.REFUSES else row.what
+    what += f". Not yet: {row.not_yet}" if row.not_yet else ""
     cells = [cell for loader in Loader for cell in _cells(row, [one for one in outcomes if one.loader is loader])]
     unverified = sum(not one.verified for one in outcomes)
     return f"| {row.name} | {what} | {' | '.join(cells)} | {unverified if row.runner is Runner.NAMESPACE else ''} |"

@@ -2,8 +2,9 @@
 
 import datetime
 import ssl
-import subprocess
 from pathlib import Path
+
+from bootpilot_agent.run import run
 
 NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 SETTINGS = """\
@@ -30,6 +31,7 @@ basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign
 subjectKeyIdentifier = hash
 """
+OPENSSL_S = 60.0
 # Valid for as long as a site's CA is.
 CA_DAYS = 7300
 
@@ -75,4 +77,4 @@ class Certificates:
         self._openssl(f"ca -batch -config ca.cnf -in {name}.csr -out {name}.pem -notext {dates} {options}")
 
     def _openssl(self, words: str) -> None:
-        subprocess.run(["openssl", *words.split()], cwd=self.folder, check=True, capture_output=True)
+        run(["env", f"--chdir={self.folder}", "openssl", *words.split()], timeout_s=OPENSSL_S)

@@ -91,12 +91,24 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Wear:
+    """What a bad cable does to the frames that go to the board: shares of them, and how late they are. `reorder`: not late."""
+
+    loss: float = 0.0
+    damage: float = 0.0
+    double: float = 0.0
+    reorder: float = 0.0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+
+
+@dataclass(frozen=True)
 class Lan:
-    """One broadcast domain: the harness's address on it, and what tc does to what goes to the board."""
+    """One broadcast domain: the harness's address on it, and how bad its cables are."""
 
     name: str = MAIN_LAN
     address: str = "10.1.0.1/24"
-    netem: str = ""
+    wear: Wear = Wear()
 
 
 @dataclass(frozen=True)
@@ -173,6 +185,7 @@ class Scenario:
     runner: Runner = Runner.NAMESPACE
     limit_s: int = 120
     quick: bool = False
+    not_yet: str = ""  # why the agent is known not to come through
     test: str = ""  # of a row for QEMU: the test that is this row
     board: Board = Board()
     lans: tuple[Lan, ...] = (Lan(),)
