@@ -15,6 +15,7 @@ from initramfs.build import (
     Workload,
     build_installer,
     build_loader,
+    build_rescue,
     build_workload,
 )
 from initramfs.cache import cache_place
@@ -27,6 +28,7 @@ BUILDERS: dict[str, Callable[[str, BuildOptions], Loader | Workload | RamSystem]
     "loader": build_loader,
     "workload": build_workload,
     "installer": build_installer,
+    "rescue": build_rescue,
 }
 
 
@@ -68,6 +70,7 @@ def argument_parser() -> argparse.ArgumentParser:
     for name, what in (
         ("workload", "the RAM workload, which serves a page about its board"),
         ("installer", "the image installer, which writes a system to a board's disk"),
+        ("rescue", "the rescue system: SSH, programs to look at disks with, no disk mounted"),
     ):
         images.add_argument(f"--{name}", dest="image", action="store_const", const=name, help=f"build {what}")
     parser.set_defaults(image="loader")

@@ -15,7 +15,7 @@ from initramfs.kernel import fetch_kernel, staged_modules
 from initramfs.options import BuildOptions, architecture_named, chosen_groups, group_names
 from initramfs.packages import Packages, built_unix_s
 from initramfs.programs import STATIC_BUSYBOX, root_packages
-from initramfs.ram_systems import RamSystem, build_installer
+from initramfs.ram_systems import RamSystem, build_installer, build_rescue
 
 __all__ = [
     "BuildOptions",
@@ -25,6 +25,7 @@ __all__ = [
     "architecture_named",
     "build_installer",
     "build_loader",
+    "build_rescue",
     "build_workload",
     "chosen_groups",
 ]

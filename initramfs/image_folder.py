@@ -14,7 +14,7 @@ from initramfs.layout import Layout
 HERE = Path(__file__).parent
 SELF_TEST_TIMEOUT_S = 300.0
 _FOLDERS = ("overlay/", "workload/", "rescue/")
-_RAM_SYSTEMS = ("ram_systems.py", "ram_programs.py")
+_RAM_SYSTEMS = ("ram_systems.py", "ram_programs.py", "first_program.py")
 # What not every image is made of. A change of one image's own files leaves the others as they are.
 _OWN_FILES = {
     "loader": ("overlay/",),

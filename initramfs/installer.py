@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bootpilot_agent.cpio import character_device, directory, regular
 from initramfs.architectures import Architecture
+from initramfs.first_program import FIRST_PROGRAM, first_program
 from initramfs.freeze import INSTALLER
 from initramfs.kernel import KMOD_INDEXES, Kernel
 from initramfs.layout import Layout, merged_usr
@@ -16,7 +17,6 @@ from initramfs.ram_programs import STORAGE_LINKS, STORAGE_PROGRAMS, add_storage,
 
 LAST_PART = "installer"
 PROGRAM = f"/opt/bootpilot/{INSTALLER.name}"
-FIRST_PROGRAM = "etc/bootpilot/first-program"
 
 
 def installer_layout(
@@ -38,15 +38,3 @@ def installer_layout(
     add_modules(layout, modules, kernel.version, KMOD_INDEXES)
     layout.add("modules", directory("usr/lib/firmware"))
     return layout
-
-
-def first_program(path: str, called: str) -> bytes:
-    """What tells the loader's /init that it serves another program."""
-    words = {
-        "agent": path,
-        "called": called,
-        "image": "the image",
-        "again": "build the image again",
-        "made": "build the image again",
-    }
-    return "".join(f"{name}='{value}'\n" for name, value in words.items()).encode()

@@ -34,6 +34,8 @@ MKE2FS_SETTINGS = "etc/mke2fs.conf"
 RESCUE_PACKAGES = ("busybox", "kmod", "libgcc-s1", "dropbear-bin", "curl", "rsync", "smartmontools", "gdisk")
 # openssh-sftp-server links the C library only, but depends on a whole client.
 SFTP_SERVER = "openssh-sftp-server"
+# Where Debian's dropbear looks for it (debian/rules, SFTPSERVER_PATH).
+SFTP_SERVER_PLACE = "usr/lib/sftp-server"
 RESCUE_PROGRAMS = "dropbear dropbearkey curl rsync smartctl sgdisk"
 
 
@@ -76,6 +78,13 @@ def add_storage(layout: Layout, root: Path) -> list[Path]:
         layout.add("storage", symlink(name, target))
     layout.add_file("storage", MKE2FS_SETTINGS, root / MKE2FS_SETTINGS)
     return programs
+
+
+def add_sftp_server(layout: Layout, part: str, root: Path) -> Path:
+    """The program that scp and sftp talk to. Returns it."""
+    path = root / "usr/lib/openssh/sftp-server"
+    layout.add_file(part, SFTP_SERVER_PLACE, path)
+    return path
 
 
 def _find(root: Path, name: str) -> Path:

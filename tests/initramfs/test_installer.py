@@ -8,7 +8,8 @@ import pytest
 from initramfs.architectures import ARCHITECTURES
 from initramfs.build import RamSystem, build_installer
 from initramfs.chroot import run_in_root
-from initramfs.installer import FIRST_PROGRAM, PROGRAM
+from initramfs.first_program import FIRST_PROGRAM
+from initramfs.installer import PROGRAM
 from initramfs.loader import LAST_ENTRY
 from initramfs.programs import APPLETS
 from initramfs.ram_programs import STORAGE_LINKS, STORAGE_PROGRAMS, program_names
