@@ -4,19 +4,21 @@
 #
 # By DHCP the board keeps its address by asking with the agent's client-id. An address that a person set on the card is known to
 # boot.json alone: the preseed file is made before the agent says which one it uses, so it is answered here.
-HERE=/etc/bootpilot
-NOTE=/bootpilot/boot.json
+ROOT=${EARLY_ROOT:-}
+HERE=$ROOT/etc/bootpilot
+NOTE=$ROOT/bootpilot/boot.json
+STATE=$ROOT/run/bootpilot
 
 note() {
     sed -n "s/^\"$1\": \"\\(.*\\)\",\\{0,1\\}\$/\\1/p" "$NOTE" 2>/dev/null
 }
 
 answer() { # question type value
-    echo "d-i $1 $2 $3" >>/run/bootpilot/answers
+    echo "d-i $1 $2 $3" >>"$STATE/answers"
 }
 
 interface_of() { # MAC
-    for folder in /sys/class/net/*; do
+    for folder in "$ROOT"/sys/class/net/*; do
         [ "$(cat "$folder/address" 2>/dev/null)" = "$1" ] && [ -e "$folder/device" ] && basename "$folder" && return
     done
 }
@@ -35,10 +37,12 @@ netmask_of() {
 answer_static() {
     address=$(note address)
     answer netcfg/disable_autoconfig boolean true
-    answer netcfg/get_ipaddress string "${address%/*}"
     case $address in
     *:*) answer netcfg/get_ipaddress string "$address" ;;
-    */*) answer netcfg/get_netmask string "$(netmask_of "${address#*/}")" ;;
+    *)
+        answer netcfg/get_ipaddress string "${address%/*}"
+        answer netcfg/get_netmask string "$(netmask_of "${address#*/}")"
+        ;;
     esac
     answer netcfg/get_gateway string "$(note gateway)"
     answer netcfg/get_nameservers string "$(sed -n 's/^"dns": \[\(.*\)\].*/\1/p' "$NOTE" | tr -d '",')"
@@ -48,13 +52,13 @@ answer_static() {
 # netcfg starts /sbin/udhcpc and has no word for a client-id; busybox's own would be the MAC.
 keep_client_id() {
     id=$(note client_id)
-    [ -n "$id" ] && [ -x /sbin/udhcpc ] || return 0
-    rm -f /sbin/udhcpc
-    printf '#!/bin/sh\nexec busybox udhcpc -C -x 0x3d:%s "$@"\n' "$id" >/sbin/udhcpc
-    chmod 755 /sbin/udhcpc
+    [ -n "$id" ] && [ -x "$ROOT/sbin/udhcpc" ] || return 0
+    rm -f "$ROOT/sbin/udhcpc"
+    printf '#!/bin/sh\nexec busybox udhcpc -C -x 0x3d:%s "$@"\n' "$id" >"$ROOT/sbin/udhcpc"
+    chmod 755 "$ROOT/sbin/udhcpc"
 }
 
-mkdir -p /run/bootpilot && chmod 700 /run/bootpilot && : >/run/bootpilot/answers
+mkdir -p "$STATE" && chmod 700 "$STATE" && : >"$STATE/answers"
 udevadm settle --timeout=30 2>/dev/null
 interface=$(interface_of "$(note mac)")
 [ -z "$interface" ] || answer netcfg/choose_interface select "$interface"
@@ -62,7 +66,7 @@ case $(note method) in
 static) answer_static ;;
 dhcp) keep_client_id ;;
 esac
-debconf-set-selections /run/bootpilot/answers
+debconf-set-selections "$STATE/answers"
 # Not a child that log-output or debconf would wait for.
 "$HERE/progress.sh" </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- &
 exit 0
