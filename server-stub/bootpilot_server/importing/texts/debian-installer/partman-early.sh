@@ -31,5 +31,6 @@ udevadm settle --timeout=60 2>/dev/null
 # runs, late_command among them: finish-install lists them once.
 mkdir -p /usr/lib/finish-install.d
 cp "$HERE/finish.sh" /usr/lib/finish-install.d/94zz-bootpilot
-debconf-set partman-auto/disk "/dev/$disk"
-debconf-set grub-installer/bootdev "/dev/$disk"
+echo "d-i partman-auto/disk string /dev/$disk" >"$STATE/disk"
+# Not debconf-set, which fails with 10 for a question that no component has brought yet.
+debconf-set-selections "$STATE/disk" || stop "the disk could not be named to the installer"
