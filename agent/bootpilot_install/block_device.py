@@ -75,13 +75,13 @@ class BlockDevice:
 
 
 @contextmanager
-def open_disk(path: Path, *, write: bool = False) -> Iterator[BlockDevice]:
-    """For writing it must be nobody else's: a mounted or otherwise used disk is refused with GuardError.
+def open_disk(path: Path, *, write: bool = False, claim: bool = False) -> Iterator[BlockDevice]:
+    """`claim`: it must be nobody else's; a mounted or otherwise used disk is refused with GuardError.
 
     Raises DiskError if it cannot be opened.
     """
     # Linux only: O_EXCL without O_CREAT claims a block device (open(2)).
-    flags = os.O_RDWR | os.O_EXCL if write else os.O_RDONLY
+    flags = (os.O_RDWR if write else os.O_RDONLY) | (os.O_EXCL if claim else 0)
     try:
         descriptor = os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:

@@ -67,8 +67,12 @@ class ServerTalk:
         """`installed` and done; False where the server did not take it in time, which undoes nothing."""
         self.journal.add(EventName.INSTALLED, send=True, install_id=self.note.install_id)
         told = self._post_patiently("done", {"version": 1, "install_id": self.note.install_id}, LAST_WORD_S)
-        self.journal.flush(FLUSH_S, self.console.transcript())
+        self.flush()
         return told
+
+    def flush(self) -> None:
+        """Everything so far, with the console's text, as far as it goes in time."""
+        self.journal.flush(FLUSH_S, self.console.transcript())
 
     def tell_failed(self, error: AgentError) -> bool:
         """The event, the console's text, and the word that this install is over."""

@@ -63,6 +63,7 @@ class BoardSteps:
     _slots: tuple[layout.Slot, ...] = ()
     _evidence: tuple[Evidence, ...] = ()
     _found: network_way.Found | None = None
+    _is_whole: bool = False
 
     def __post_init__(self) -> None:
         self._attention = Attention(self.devices)
@@ -117,7 +118,7 @@ class BoardSteps:
             self._slots = layout.reckon_layout(job.order.partitions, disk.size_bytes, known_bytes or image.artifact.size_bytes)
 
     def destroy_marks(self, disk: Disk) -> None:
-        with open_disk(self._reader.device(disk), write=True) as device:
+        with open_disk(self._reader.device(disk), write=True, claim=True) as device:
             found = self._attend(lambda: marks.destroy_marks(device))
             self._attend(lambda: self.place.nodes.reread(device))
         self.say(f"{disk.name}: what was on it is gone ({found} mark{'' if found == 1 else 's'})")
@@ -180,6 +181,7 @@ class BoardSteps:
                 self._attend(lambda: marks.write_mark(device, mark))
         else:
             self._attend(lambda: self._mounts.write_mark_file(self._root_part(), mark))
+        self._is_whole = True
         self.say(f"marked: install {mark.install_id} of node {mark.node_id} is whole")
 
     def tell_done(self, job: Job) -> None:
@@ -192,6 +194,10 @@ class BoardSteps:
     def tell_failure(self, error: AgentError) -> int:
         """Says it, tells the server, and lets go of the disk; the exit code."""
         self.say(f"FAILED at {error}")
+        if self._is_whole:
+            self.say("the installation itself is whole, and marked: after a reboot the loader starts it")
+            self._attend(self._talk.flush)
+            return error.exit_code
         self._attend(self._mounts.abandon)
         if not self._attend(lambda: self._talk.tell_failed(error)):
             self.say("the server did not hear of this failure")

@@ -315,3 +315,15 @@ def test_a_server_that_is_gone_at_the_end_undoes_nothing(machine: InstallingMach
     assert machine.install(install_order(image)) == "kexec -e"
     assert mark_of(disk) is not None
     assert "the mark on the disk tells it at the next boot" in machine.console
+
+
+def test_a_system_that_does_not_start_at_once_is_installed_all_the_same(
+    machine: InstallingMachine, server: FakeBootServer
+) -> None:
+    disk = machine.add_disk()
+    machine.run.kexec.load_error = "kexec_load failed: Cannot allocate memory"
+    assert machine.install(install_order(tar_image(server, RAW))) == "exit code 73"
+    assert mark_of(disk) is not None
+    assert len(server.asked(f"/v1/boots/{BOOT_ID}/done")) == 1
+    assert server.asked(f"/v1/boots/{BOOT_ID}/failed") == []
+    assert "after a reboot the loader starts it" in machine.console
