@@ -91,7 +91,10 @@ class _Transfer:
 
 @dataclass
 class Fetcher:
-    """Fetches the artifacts of one plan over one connection. `mismatches` of a digest end it; `pause` sleeps."""
+    """Fetches the artifacts of one plan over one connection. `mismatches` of a digest end it; `pause` sleeps.
+
+    `better_way`: has the adapter that this connection is bound to lost its cable or address, while another one has both?
+    """
 
     transport: Transport
     server: str
@@ -103,6 +106,7 @@ class Fetcher:
     pause: Callable[[float], None] = time.sleep
     stall_s: float = STALL_S
     mismatches: int = MISMATCHES
+    better_way: Callable[[], bool] = field(default=lambda: False)
 
     def fetch(self, artifact: Artifact, file: BinaryIO, what: str) -> None:
         """Append the artifact to the file. Raises FetchError or VerifyError and leaves the file as it was."""
@@ -151,6 +155,11 @@ class Fetcher:
                 if transfer.done_bytes > before_bytes:
                     source.waits = growing_waits(FIRST_WAIT_S, MOST_WAIT_S, self.chance)
                 self._put_off(source, error.message, None)
+                if self.better_way():
+                    raise FetchError(
+                        f"{_describe(what, transfer, sources)}; the network adapter in use is cut off, and another one is not",
+                        "is its cable plugged in? The next try takes whichever reaches the server",
+                    ) from error
         raise FetchError(_describe(what, transfer, sources), "does the artifact exist on the server and its mirrors?")
 
     def _put_off(self, source: _Source, failure: str, wait_s: float | None) -> None:

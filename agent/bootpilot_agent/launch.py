@@ -54,7 +54,17 @@ class Launch:
         # Only a loader gets it: what stands on a card is no payload's business.
         card_copy = origin.card_copy() if boot.loader else {}
         fetched = self.attention.attend(
-            lambda: download(conversation, boot, note, self.devices.folder, deadline, journal, card_copy, moved)
+            lambda: download(
+                conversation,
+                boot,
+                note,
+                self.devices.folder,
+                deadline,
+                journal,
+                card_copy,
+                moved,
+                self._better_way(conversation),
+            )
         )
         image = check_kernel(fetched.kernel, self.arch)
         for tree in [*([fetched.dtb] if fetched.dtb else []), *fetched.overlays]:
@@ -73,6 +83,15 @@ class Launch:
         self.attention.attend(lambda: kexec.load(payload, self.arch, capability, self.devices.run))
         # The kernel has its own copy now.
         clear_folder(self.devices.folder)
+
+    def _better_way(self, conversation: Conversation) -> Callable[[], bool]:
+        used = conversation.lease
+
+        def better_way() -> bool:
+            ways = [(candidate.lease.interface, candidate.lease.method) for candidate in self.devices.network.candidates()]
+            return bool(ways) and (used.interface, used.method) not in ways
+
+        return better_way
 
     def _with_given_macs(self, payload: Payload, capability: KexecCapability) -> Payload:
         macs = self.devices.network.given_macs()
@@ -103,10 +122,12 @@ def download(
     journal: Journal,
     card_copy: Mapping[str, bytes],
     moved: Callable[[], object],
+    better_way: Callable[[], bool],
 ) -> Payload:
     """All artifacts of a `boot` plan. Raises FetchError, VerifyError."""
     found, console = conversation.found, conversation.console
     fetcher = Fetcher(found.transport, found.way.server, note.token, deadline, console.say, conversation.chance)
+    fetcher.better_way = better_way
     return assemble(boot, note, folder, _Downloads(fetcher, journal, console, boot_bytes(boot), moved).fetch, card_copy)
 
 

@@ -3,8 +3,8 @@
 import gzip
 import hashlib
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -32,6 +32,7 @@ class Download:
     deadline_s: float = 20.0
     stall_s: float = 5.0
     token: str = "secret-token"
+    better_way: Callable[[], bool] = field(default=lambda: False)
     file: io.BytesIO = field(default_factory=lambda: io.BytesIO(BEFORE))
     said: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
@@ -43,7 +44,7 @@ class Download:
         transport = Transport(Route())
         deadline = Deadline.after(self.deadline_s)
         fetcher = Fetcher(transport, self.server, self.token, deadline, self.said.append, lambda: 0.0)
-        fetcher.pause, fetcher.stall_s = self.slept.append, self.stall_s
+        fetcher.pause, fetcher.stall_s, fetcher.better_way = self.slept.append, self.stall_s, self.better_way
         try:
             fetcher.fetch(artifact, self.file, "kernel")
         finally:
@@ -163,6 +164,15 @@ def test_a_stalled_server_is_given_up_and_resumed(server: ScriptedServer) -> Non
     assert download.run() == CONTENT
     assert ranges_asked(server) == [None, 5000]
     assert any("timed out" in line for line in download.said)
+
+
+def test_a_download_over_a_cut_adapter_ends_where_another_one_is_there(server: ScriptedServer) -> None:
+    server.on("GET", "/a", replace(GOOD, cut_after=100), Reply(lost=True))
+    download = Download(server.url, better_way=lambda: len(server.requests) > 2)
+    with pytest.raises(FetchError, match="the network adapter in use is cut off, and another one is not"):
+        download.run()
+    assert ranges_asked(server) == [None, 100, 100]
+    assert download.added == b""
 
 
 def test_a_server_that_drips_is_given_up(server: ScriptedServer) -> None:
