@@ -93,9 +93,11 @@ def _read_only(node: Path, name: str) -> Iterator[None]:
     try:
         # An image of a test is a plain file, and has no such switch.
         before = _set_read_only(descriptor, name) if stat.S_ISBLK(os.fstat(descriptor).st_mode) else None
-        yield
-        if before is not None:
-            fcntl.ioctl(descriptor, BLKROSET, struct.pack("i", before))
+        try:
+            yield
+        finally:
+            if before is not None:
+                fcntl.ioctl(descriptor, BLKROSET, struct.pack("i", before))
     finally:
         os.close(descriptor)
 
