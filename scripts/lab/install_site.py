@@ -29,13 +29,15 @@ class DiskWish:
 class InstallWish:
     """What boards are to install, and how often it is tried. Another `key` is another installation.
 
-    `approved` boards only get it: nothing that writes a disk is ever given to a board that a rule alone lets in.
+    Only boards that were approved get it: a rule alone lets nobody write a disk. `tells_size`: the profile says what the image
+    unpacks to, so that a disk which is too small is refused before the first write.
     """
 
     key: str = "first"
     disk: DiskWish = DiskWish()
     attempts: int = 3
     autonomous_after_s: int | None = None
+    tells_size: bool = True
     up_deadline_s: int = 600
     done_deadline_s: int = 3600
     kernel_arguments: str = ""
@@ -53,6 +55,7 @@ def install_files(
 
 def _profile(machine: Machine, kernel: StoredArtifact, initrd: StoredArtifact, image: StoredArtifact, wish: InstallWish) -> str:
     autonomous = "" if wish.autonomous_after_s is None else f"autonomous_after_s = {wish.autonomous_after_s}\n"
+    unpacked = f"unpacked_size = {image.unpacked_bytes}\n" if wish.tells_size else ""
     arguments = f"kernel_arguments = {_text(wish.kernel_arguments)}\n" if wish.kernel_arguments else ""
     return f"""\
 # Puts a root file system on the board's disk, which the board starts from then on.
@@ -83,7 +86,7 @@ console = "{machine.console}"
 kind = "tar"
 name = "{image.name}"
 sha256 = "{image.sha256}"
-
+{unpacked}
 [install.disk]
 {wish.disk.to_toml()}
 """

@@ -45,7 +45,7 @@ def store_kit(server: BootServer, kit: InstallKit) -> Stored:
     return Stored(
         server.add_artifact(kit.installer.kernel, f"vmlinuz-{arch}"),
         server.add_artifact(kit.installer.initrd, f"installer-{arch}", kit.installer.initrd_unpacked_bytes),
-        server.add_artifact(kit.rootfs.archive, f"rootfs-{arch}"),
+        server.add_artifact(kit.rootfs.archive, f"rootfs-{arch}", kit.rootfs.unpacked_bytes),
     )
 
 
@@ -56,7 +56,7 @@ def want_install(server: BootServer, kit: InstallKit, stored: Stored, wish: Inst
 
 def announce(server: BootServer, guest: Guest) -> None:
     """Put the board on the server's list, which approves it before it ever asks. Raises LabError."""
-    by_serial = guest.machine.named in (Named.DMI, Named.TREE, Named.DISK)
+    by_serial = guest.machine.named in (Named.DMI, Named.TREE)
     serial, mac = (guest.identity.serial, "") if by_serial else ("", guest.identity.mac)
     nodes = server.home / "nodes.csv"
     nodes.write_text(f"serial;mac;name\n{serial};{mac};board\n")

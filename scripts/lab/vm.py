@@ -49,6 +49,7 @@ class RunningGuest:
         self.started_s = time.monotonic()
         self._process = process
         self._caches = caches
+        self._is_cut = False
         self._on_line = on_line
         self._double_fault_s = 0.0
         self._reader = threading.Thread(target=self._read_console, daemon=True)
@@ -116,9 +117,14 @@ class RunningGuest:
 
     def cut_power(self) -> None:
         """Switch the board off as a fuse does: QEMU is killed where it stands, and the disks' volatile caches with it."""
+        self._is_cut = True
         self._caches.lose()
         self._process.kill()
         self._process.wait()
+
+    def is_cut(self) -> bool:
+        """Whether `cut_power` has ended it."""
+        return self._is_cut and not self.is_running()
 
     def stop(self) -> None:
         """End QEMU and reap it, whatever state it is in."""

@@ -19,7 +19,7 @@ from scripts.lab.errors import LabError
 from scripts.lab.guest import HOST_ADDRESS, CardBoot, Guest
 from scripts.lab.install_site import InstallWish
 from scripts.lab.installing import InstallKit, announce, store_kit, want_install
-from scripts.lab.machine import Start
+from scripts.lab.machine import Named, Start
 from scripts.lab.relay import Call, Fate, Relay, carry_all, relay
 from scripts.lab.verdict import Verdict, is_double_fault_after_jump, read_verdict
 from scripts.lab.vm import RunningGuest, start_guest
@@ -65,7 +65,8 @@ class InstallBench:
             guest = make_guest(self.kit.built, name, folder, Wiring((url,), forward_port=port))
             assert isinstance(guest.boot, CardBoot)
             card = guest.boot.image
-        announce(self.server, guest)
+        if guest.machine.named is not Named.DISK:  # nothing of the board itself has a number that could stand on a list
+            announce(self.server, guest)
         self.boards.append(Board(self, replace(guest, disks=disks), card))
         return self.boards[-1]
 
@@ -135,10 +136,9 @@ class Board:
         def judge(run: "Run", call: Call) -> Fate:
             if stage in call.stages():
                 run.running.cut_power()
-                run.is_cut = True
             return Fate.CARRY
 
-        return self.run(lambda run: run.is_cut, f"the power is cut at {stage}", judge)
+        return self.run(lambda run: run.running.is_cut(), f"the power is cut at {stage}", judge)
 
     def node(self) -> dict[str, Any]:
         """What the server knows of it."""
@@ -163,7 +163,6 @@ class Run:
     board: Board
     running: RunningGuest
     begin: int
-    is_cut: bool = False
 
     def calls(self) -> list[Call]:
         """What the board said since it was switched on."""
