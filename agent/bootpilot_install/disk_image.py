@@ -16,6 +16,7 @@ from bootpilot_install.block_device import BlockDevice, open_disk
 from bootpilot_install.block_map import MAX_MAP_BYTES, BlockMap, MappedRange
 from bootpilot_install.errors import DiskError, DiskFullError, ImageError
 from bootpilot_install.layout import MARK_MIB, MARK_NAME, MIB
+from bootpilot_install.marks import MARK_BYTES, mark_partitions
 from bootpilot_install.partitioning import tell_sfdisk
 from bootpilot_install.stream import CHUNK_BYTES, Fetch, ImageStream, open_stream
 
@@ -131,20 +132,23 @@ def add_mark_partition(path: Path, say: Callable[[str], None]) -> None:
     """On GPT: the table's copy moves to the disk's end, and the mark's partition is made before it. On MBR, or without room,
     nothing: the mark will be a file. Raises DiskError.
     """
-    with open_disk(path) as device:
+    with open_disk(path, write=True) as device:
         sector_bytes = device.sector_bytes
         if device.read_at(sector_bytes, len(GPT_MAGIC)) != GPT_MAGIC:
             say("the image has no GPT: its mark will be a file in the root file system")
             return
-        marks_there = any(part.kind == MARK_PARTITION_TYPE for part in device.partitions())
+        # An image that was made of an installed disk has the mark of that one.
+        brought = mark_partitions(device)
+        for part in brought:
+            device.zero(part.start_bytes, MARK_BYTES)
+        device.flush()
     quiet = ["--quiet", "--no-reread", "--no-tell-kernel"]
     tell_sfdisk(["sfdisk", *quiet, "--relocate", "gpt-bak-std", str(path)], "")
     with open_disk(path) as device:
         start = mark_start_bytes(device)
-    if marks_there:
-        raise ImageError(
-            "the image holds a mark of its own: it was made of an installed disk", "make it of one that has no mark"
-        )
+    if brought:
+        say("the image brings a partition for the mark; what stood in it is void")
+        return
     if start is None:
         say("the image leaves no room for the mark's partition: it will be a file in the root file system")
         return

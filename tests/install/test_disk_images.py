@@ -15,7 +15,7 @@ from bootpilot_install.block_map import BlockMap
 from bootpilot_install.errors import ImageError
 from tests.fakes.boot_server import FakeBootServer
 from tests.fakes.install_orders import install_order
-from tests.fakes.installing_machine import INSTALL_ID, InstallingMachine, MountedPartition, told
+from tests.fakes.installing_machine import INSTALL_ID, NODE_ID, InstallingMachine, MountedPartition, told
 from tests.fakes.root_archives import Archive, pack, small_system
 
 TABLES = {
@@ -80,6 +80,21 @@ def test_an_mbr_image_gets_the_mark_as_a_file(machine: InstallingMachine, server
     with MountedPartition(disk, 2, tmp_path / "look") as root:
         mark = Mark.from_file((root / MARK_FILE).read_bytes())
     assert (mark.install_id, mark.root_partuuid) == (INSTALL_ID, "12345678-02")
+
+
+def test_the_mark_in_an_image_of_an_installed_disk_is_void_before_it_counts(
+    machine: InstallingMachine, server: FakeBootServer, tmp_path: Path
+) -> None:
+    image = disk_image(tmp_path, "gpt", small_system(), size_mib=100)
+    told("sfdisk", "-q", "--append", str(image), given=f"start=90MiB, size=1MiB, type={MARK_PARTITION_TYPE}\n".encode())
+    with image.open("r+b") as file:
+        file.seek(90 << 20)
+        file.write(Mark(INSTALL_ID, INSTALL_ID, "mac", "02:00:00:00:00:01", "0" * 8 + "-01", None).to_bytes())
+    disk = machine.add_disk(size_mib=200)
+    assert machine.install(disk_order(server, image, "zst")) == "kexec -e", machine.console
+    mark = read_mark_partition(disk)
+    assert mark is not None
+    assert mark.node_id == NODE_ID
 
 
 def test_with_a_block_map_only_what_it_names_is_written(
