@@ -91,7 +91,7 @@ def _carry(source: socket.socket, target: socket.socket, weather: _Weather, endi
 
 
 def leave_sums_to_senders(device: str) -> None:
-    """No checksum, and no cutting into frames, is left to hardware: what is read and sent again must be whole. Raises OSError."""
+    """No checksum and no cutting into frames is left to hardware: what is read and sent again is whole. Raises OSError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
         for what in (ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO):
             value = ctypes.create_string_buffer(struct.pack("II", what, 0))
