@@ -1,4 +1,4 @@
-"""What is known before a root file system is made: its packages, a key for all that goes in, and the work itself. Pure data."""
+"""What is known before a root file system is made: its packages, a key for all that goes in, and the work itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

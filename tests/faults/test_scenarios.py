@@ -38,7 +38,7 @@ def test_a_scenario_is_read_with_all_its_parts() -> None:
         ("a = 1", "file: a: expected a table"),
         ("[a]", "file: a.what: expected a value"),
         ("[a]\nwhat = 1", "file: a.what: expected text, got 1"),
-        ('[a]\nwhat = "x"\nfalt = []', "file: a.falt: expected one of"),
+        ('[a]\nwhat = "x"\nfaultx = []', "file: a.faultx: expected one of"),
         ('[a]\nwhat = "x"\nlimit_s = true', "file: a.limit_s: expected a whole number, got True"),
         ('[a]\nwhat = "x"\nquick = 1', "file: a.quick: expected true or false, got 1"),
         ('[a]\nwhat = "x"\nexpect = "wins"', "file: a.expect: expected one of boots, refuses, got 'wins'"),

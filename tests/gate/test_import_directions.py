@@ -62,6 +62,7 @@ SUBPROCESS_DOORS = {
     "bootpilot_server.importing.programs",
     "initramfs.command",
     "scripts.lab.boot_server",
+    "scripts.lab.disk_caches",
     "scripts.lab.vm",
 }
 # The library behind each edge has one module that knows it.

@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # Process 1 of the guest that makes disks with other people's data (foreign_disks.py). Its power is cut when it says so.
 set -e
 PATH=/usr/sbin:/usr/bin:/sbin:/bin

@@ -93,7 +93,7 @@ def test_no_text_of_a_description_is_taken_for_shell(tmp_path: Path) -> None:
     for name in ("useradd", "usermod", "install"):
         (stubs / name).write_text("#!/bin/sh\n")
         (stubs / name).chmod(0o755)
-    home = script.replace("/home/irina/.ssh", str(tmp_path))
+    home = script.replace(f"/home/{user['name']}/.ssh", str(tmp_path))
     argv = ["sh", "-c", chroot + home, "sh", str(tmp_path / "root")]
     subprocess.run(argv, env={"PATH": f"{stubs}:/usr/bin:/bin"}, check=True, timeout=60)
     assert not marker.exists()

@@ -27,7 +27,7 @@ def test_a_template_sees_the_settings_of_the_profile_that_uses_it(bench: Bench) 
     ("settings", "template", "words"),
     [
         ('other = "x"', "{{ settings.other }}\n{{ settings.mirror }}", "settings.mirror: missing; templates/answers:2 uses it"),
-        ('miror = "x"', "{{ settings.mirror }}", "did you mean it with miror?"),
+        ('mirrorx = "x"', "{{ settings.mirror }}", "did you mean it with mirrorx?"),
         ('mirror = "x"\nunused = 1', "{{ settings.mirror }}", "warning: settings.unused: no template uses it"),
         ("mirror = 1.5", "{{ settings.mirror }}", "settings.mirror: expected text or a list of texts, got 1.5"),
         ('Mirror = "x"', "none", "settings.Mirror: expected a name like"),
