@@ -56,7 +56,7 @@ def _add_disk(root: Path, number: int, disk: dict[str, Any]) -> None:
     place = root / "sys/devices" / PLACES[transport].format(n=number)
     block = place / "block" / name
     (block / "queue").mkdir(parents=True)
-    size = disk.get("mib", 64) * MIB
+    size = disk.get("mib", 32) * MIB
     for path, text in (
         (block / "size", str(size // 512)),
         (block / "ro", "1" if disk.get("read_only") else "0"),

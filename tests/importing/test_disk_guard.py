@@ -131,7 +131,7 @@ def test_unmark_leaves_nothing_of_marks_tables_and_file_systems_but_its_claim(sh
     done = guard(shell, tree, "unmark", "sda")
     assert done.returncode == 0, done.stderr
     raw = disk.read_bytes()
-    assert len(raw) == 64 * MIB
+    assert len(raw) == 32 * MIB
     assert raw.strip(b"\0") == f"bootpilot claim\n{NODE}".encode() + b"\n"
     assert guard(shell, tree, "choose").returncode == 1  # two blank disks: not even its own claim decides
     assert (tree.root / "dev/sdb").read_bytes() == other

@@ -28,8 +28,8 @@ class Board:
             (folder / "address").write_text(f"{mac}\n")
             if name != "bond0":
                 (folder / "device").mkdir()
-        for folder in ("bootpilot", "sbin", "etc/bootpilot", "fakes"):
-            (root / folder).mkdir(parents=True)
+        for place in ("bootpilot", "sbin", "etc/bootpilot", "fakes"):
+            (root / place).mkdir(parents=True)
         (root / "sbin/udhcpc").symlink_to("/bin/busybox")
         for name, does in (("udevadm", ":"), ("debconf-set-selections", f'cat "$1" >"{root}/taken"')):
             (root / "fakes" / name).write_text(f"#!/bin/sh\n{does}\n")

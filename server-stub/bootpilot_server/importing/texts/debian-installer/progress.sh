@@ -1,10 +1,11 @@
 #!/bin/sh
 # Tells the server how far the installation is, by what the installer's menu writes into its log; and ends one that nobody would
 # ever end: an unattended installer that stands before a question stands there for good.
-HERE=/etc/bootpilot
-STATE=/run/bootpilot
-LOG=${PROGRESS_LOG:-/var/log/syslog}
-PAUSE_S=${PROGRESS_PAUSE_S:-5}
+ROOT=${PROGRESS_ROOT:-}
+HERE=$ROOT/etc/bootpilot
+STATE=$ROOT/run/bootpilot
+LOG=$ROOT/var/log/syslog
+PAUSE_S=5
 # The installer writes a line every few seconds while it works, on slow boards every few minutes.
 STILL_S=1800
 # shellcheck source=/dev/null
@@ -32,9 +33,9 @@ give_up() {
     [ ! -e "$STATE/over" ] || exit 0
     : >"$STATE/over"
     "$HERE/call-server.sh" event failed "stage=$(stages | tail -n 1)" "message=$1"
-    "$HERE/call-server.sh" log "$LOG" /var/log/partman
+    "$HERE/call-server.sh" log "$LOG" "$ROOT/var/log/partman"
     "$HERE/call-server.sh" failed "$1"
-    echo "bootpilot: $1; this board asks the server again in a minute" >/dev/console
+    echo "bootpilot: $1; this board asks the server again in a minute" >"$ROOT/dev/console"
     sleep 60
     sync
     reboot
