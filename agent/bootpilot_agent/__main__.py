@@ -18,10 +18,13 @@ from bootpilot_agent.devices import Devices
 from bootpilot_agent.drivers import Coldplug
 from bootpilot_agent.edges import BoardEdges
 from bootpilot_agent.ending import flush_disks
+from bootpilot_agent.flight import Agent, Flight
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.network import Network
-from bootpilot_agent.report import read_build
+from bootpilot_agent.recorded_edges import recorded
+from bootpilot_agent.report import FEATURES, read_build
 from bootpilot_agent.run import run
+from bootpilot_agent.taps import listen
 from bootpilot_agent.wall_clock import WallClock
 from bootpilot_agent.watchdog import Watchdog
 
@@ -50,6 +53,8 @@ def boot_this_board() -> int:
     # requests warns at import that it can guess no encodings; nothing here has any to guess.
     warnings.simplefilter("ignore")
     build = read_build()
+    flight = Flight(Agent(build.agent_version, build.build_id, build.arch, FEATURES.get(build.arch, ())), say=CONSOLE.say)
+    listen(flight)
     wall_clock = WallClock(build.built_unix_s, CONSOLE.say)
     prepare_process(wall_clock)
     CONSOLE.banner(f"Bootpilot agent {build.agent_version} ({build.arch}, build {build.build_id})")
@@ -66,7 +71,8 @@ def boot_this_board() -> int:
         sync=flush_disks,
         wall_clock=wall_clock,
     )
-    return keep_booting(BoardEdges(devices, build))
+    edges = BoardEdges(devices, build, flight.pack)
+    return keep_booting(recorded(edges, flight))
 
 
 def prepare_process(wall_clock: WallClock, root: Path = Path("/")) -> None:

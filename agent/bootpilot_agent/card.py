@@ -14,6 +14,7 @@ from bootpilot_agent.card_settings import CARD_FILE, MAX_CARD_BYTES, read_card
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
 from bootpilot_agent.setting_values import file_name
+from bootpilot_agent.taps import tap
 
 POLL_S = 0.05
 MOUNT_POINT = "run/bootpilot/card"
@@ -96,4 +97,6 @@ def _read_settings(device: Path, point: Path, beside: dict[str, bytes]) -> bytes
 def _read_file(path: Path) -> bytes:
     """One byte more than is allowed tells the reader of the settings that the file is too long."""
     with path.open("rb") as file:
-        return file.read(MAX_CARD_BYTES + 1)
+        content = file.read(MAX_CARD_BYTES + 1)
+    tap().read(path, content)
+    return content

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import TextIO
 
+from bootpilot_agent.taps import tap
+
 TRANSCRIPT_BYTES = 4 << 20
 CUT_MARK = b"[... the oldest lines were dropped ...]\n"
 PROGRESS_EVERY_S = 5.0
@@ -27,6 +29,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """One or more lines; what is not printable is shown escaped, so that no foreign string steers the terminal."""
+        tap().said(text)
         stamp = f"[{time.monotonic():8.2f}] "
         for number, line in enumerate(text.splitlines() or [""]):
             self._write((stamp if number == 0 else " " * len(stamp)) + printable(line))

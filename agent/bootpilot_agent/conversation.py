@@ -24,6 +24,8 @@ from bootpilot_agent.trust import check_plan, describe_trust
 from bootpilot_agent.wall_clock import WallClock
 
 EVENTS_S = 5.0
+# A megabyte over a slow line; whoever waits for it waits for less (edges.py).
+RECORDING_S = 60.0
 # The same question with a new nonce, then a new boot: more refusals than that are no accident.
 QUESTIONS = 3
 
@@ -131,11 +133,17 @@ class EventSender:
     def send_log(self, text: bytes) -> None:
         self._post(f"log?source={self.source}&offset=0", "text/plain; charset=utf-8", text)
 
+    def send_recording(self, packed: bytes) -> None:
+        self._send("PUT", "recording", "application/octet-stream", packed, RECORDING_S)
+
     def _post(self, what: str, kind: str, body: bytes) -> None:
+        self._send("POST", what, kind, body, EVENTS_S)
+
+    def _send(self, method: str, what: str, kind: str, body: bytes, seconds: float) -> None:
         answer = self.transport.ask(
-            "POST",
+            method,
             f"{self.server}/v1/boots/{self.boot_id}/{what}",
-            deadline=Deadline.after(EVENTS_S),
+            deadline=Deadline.after(seconds),
             headers={"Content-Type": kind, "Authorization": f"Bearer {self.token}"},
             body=body,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bootpilot_agent import addresses
 from bootpilot_agent.run import Process, spawn
+from bootpilot_agent.taps import tap
 
 HOOK = Path("/usr/lib/bootpilot/udhcpc")
 # RFC 2131 waits 4 s and more between tries; a link that has just come up loses the first packets, so: 3 tries 2 s apart, then
@@ -68,9 +69,11 @@ class EventFolder:
         try:
             (self.path / interface).rename(taken)
             with taken.open("rb") as stream:
-                return stream.read(MAX_EVENT_BYTES)
+                dump = stream.read(MAX_EVENT_BYTES)
         except FileNotFoundError:
             return None
+        tap().took_dhcp(interface, dump)
+        return dump
 
     def close(self) -> None:
         os.close(self._wake)

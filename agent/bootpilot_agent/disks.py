@@ -7,6 +7,7 @@ from pathlib import Path
 from bootpilot_agent import sysfs
 from bootpilot_agent.inventory import MAX_DISKS, Disk, Transport
 from bootpilot_agent.partition_table import Partition, read_partitions
+from bootpilot_agent.taps import tap
 
 # What is no disk of its own, or no place for a system.
 SKIPPED = {
@@ -76,7 +77,9 @@ def partitions_of(name: str, root: Path = Path("/")) -> tuple[Partition, ...]:
 
             def read_at(offset: int, size: int) -> bytes:
                 device.seek(offset)
-                return device.read(size)
+                content = device.read(size)
+                tap().read_blocks(name, offset, content)
+                return content
 
             return read_partitions(read_at, _size_bytes(folder), sector_bytes)
     except (OSError, ValueError):  # no medium, an I/O error, an offset beyond what seek takes

@@ -16,6 +16,7 @@ import pyudev
 from bootpilot_agent.console import say
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.run import run
+from bootpilot_agent.taps import tap
 
 TRIED_BY_INIT = Path("/run/bootpilot/tried-aliases")
 TROUBLE_OF_INIT = Path("/run/bootpilot/modprobe-trouble")
@@ -101,6 +102,7 @@ class Coldplug:
                 continue
             if device is None:
                 break
+            tap().heard_uevent(dict(device.properties))
             if device.action in ("add", "change", "bind") and "MODALIAS" in device.properties:
                 aliases.append(device.properties["MODALIAS"])
         return self._load(self._present() if overrun else aliases)

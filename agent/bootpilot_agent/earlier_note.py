@@ -11,6 +11,7 @@ from bootpilot_agent.card_settings import MAX_CARD_BYTES
 from bootpilot_agent.fields import FieldError, Fields
 from bootpilot_agent.raw_settings import DHCP
 from bootpilot_agent.settings import Settings
+from bootpilot_agent.taps import tap
 
 BOOT_JSON = "bootpilot/boot.json"
 # The settings that the first loader read from its card, for a loader that follows it: the card may be gone by then.
@@ -43,7 +44,9 @@ class EarlierNote:
 def read_earlier_note(root: Path = Path("/")) -> EarlierNote:
     """/bootpilot/boot.json, if a loader started this one; an empty note otherwise. Never raises."""
     try:
-        fields = Fields.from_bytes((root / BOOT_JSON).read_bytes(), limit_bytes=256 * 1024)
+        content = (root / BOOT_JSON).read_bytes()
+        tap().read(root / BOOT_JSON, content)
+        fields = Fields.from_bytes(content, limit_bytes=256 * 1024)
         return EarlierNote(
             card_partuuid=fields.text_or_none("card_partuuid", most=64) or "",
             card_cid=fields.text_or_none("card_cid", most=64) or "",
@@ -73,6 +76,7 @@ def _read_card_copy(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.iterdir())[:MAX_CARD_FILES]:
         with path.open("rb") as file:
             found[path.name] = file.read(MAX_CARD_BYTES + 1)
+        tap().read(path, found[path.name])
     return found
 
 

@@ -33,6 +33,8 @@ from bootpilot_agent.silence import Silence
 from bootpilot_agent.unbinding import LetGo, bind_again, unbind_devices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bootpilot_agent.conversation import Conversation, Conversations
     from bootpilot_agent.launch import Launch
     from bootpilot_agent.network import Candidate
@@ -45,15 +47,19 @@ SEARCH_S = 300.0
 PATIENCE_S = 120.0
 FAILURE_FLUSH_S = 8.0
 HANDOVER_FLUSH_S = 4.0
+# Up to a megabyte. A board that failed waits anyway before it tries again; one that works must not wait for this.
+FAILURE_RECORDING_S = 20.0
+HANDOVER_RECORDING_S = 4.0
 RETURN_S = 30.0
 
 
 @dataclass
 class BoardEdges:
-    """main.Edges on the given devices."""
+    """main.Edges on the given devices. `pack_recording` gives what the flight recorder has of this boot, if there is one."""
 
     devices: Devices
     build: Build
+    pack_recording: "Callable[[], bytes] | None" = None
     _attention: Attention = field(init=False)
     _disk: OwnDisk = field(init=False)
     _drivers_loaded: bool = False
@@ -206,6 +212,8 @@ class BoardEdges:
         transcript = self.devices.console.transcript()
         if not self._attention.attend(lambda: journal.flush(HANDOVER_FLUSH_S, transcript)):
             self.say("the server did not take the last events; going on without")
+        elif plan.record:
+            self._send_recording(journal, HANDOVER_RECORDING_S)
         self.leave(plan.watchdog)
 
     def leave(self, watchdog: Watchdog = Watchdog.STOP) -> None:
@@ -240,7 +248,10 @@ class BoardEdges:
         if isinstance(error, KexecReturnedError):
             self._return_to_network()
         transcript = self.devices.console.transcript()
-        return self._attention.attend(lambda: journal.flush(FAILURE_FLUSH_S, transcript))
+        told = self._attention.attend(lambda: journal.flush(FAILURE_FLUSH_S, transcript))
+        if told:
+            self._send_recording(journal, FAILURE_RECORDING_S)
+        return told
 
     def recover(self, recovery: "Recovery") -> bool:
         if self._settings is not None and self._settings.shell:
@@ -281,6 +292,11 @@ class BoardEdges:
             self._attention.idle(1.0)
         self.say(f"{way.lease.interface}: no address in {RETURN_S:.0f} s; going on without")
         return None
+
+    def _send_recording(self, journal: Journal, timeout_s: float) -> None:
+        pack = self.pack_recording
+        if pack is not None and not self._attention.attend(lambda: journal.send_recording(pack, timeout_s)):
+            self.say("the server did not take the recording of this boot; going on without")
 
     def _name_driverless(self) -> None:
         """Where no server was found, a network adapter without its module may be why."""

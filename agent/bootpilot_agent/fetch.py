@@ -70,6 +70,11 @@ class _Transfer:
         self._on_bytes(0)
 
     @property
+    def digest(self) -> str:
+        """Of what arrived so far."""
+        return self._digest.hexdigest()
+
+    @property
     def left_bytes(self) -> int:
         return self.artifact.size_bytes - self.done_bytes
 
@@ -81,7 +86,7 @@ class _Transfer:
 
     def check(self, what: str, url: str) -> None:
         """Raises VerifyError if what arrived is not what the plan says."""
-        got = self._digest.hexdigest()
+        got = self.digest
         if got != self.artifact.sha256:
             raise VerifyError(
                 f"{what}: sha256 differs: plan {self.artifact.sha256}, got {got} ({self.done_bytes} bytes from {url})",
@@ -212,6 +217,7 @@ class Fetcher:
                 if transfer.done_bytes - window_bytes < STALL_BYTES_PER_S * (now_s - window_s):
                     raise TransportError(f"{url}: stalled at {transfer.done_bytes} of {transfer.artifact.size_bytes} bytes")
                 window_s, window_bytes = now_s, transfer.done_bytes
+        answer.exchange.made_whole(transfer.digest)
 
 
 def _take_position(answer: Stream, transfer: _Transfer, what: str, url: str) -> None:

@@ -1,4 +1,4 @@
-"""One exchange over HTTP while it goes on. Holds at most one small body, and marks of how far a large one was.
+"""One exchange over HTTP while it goes on. No I/O here. Holds at most one small body, and marks of how far a large one was.
 
 Whether a body is kept is decided later, by recorded_http.py's table; one that is larger than any that may be is not held.
 """

@@ -14,6 +14,7 @@ from typing import Protocol
 from bootpilot_agent.errors import ServerError
 from bootpilot_agent.events import MAX_EVENTS_PER_REQUEST, Event, EventName, Source, events_to_json
 from bootpilot_agent.fields import Json
+from bootpilot_agent.taps import tap
 
 SEND_S = 5.0
 RETRY_S = 10.0
@@ -28,6 +29,8 @@ class Sender(Protocol):
     def send_events(self, body: bytes) -> None: ...
 
     def send_log(self, text: bytes) -> None: ...
+
+    def send_recording(self, packed: bytes) -> None: ...
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Journal:
         self._unsent: list[Event] = []
         self._seq = 0
         self._log: bytes | None = None
+        self._recording: Callable[[], bytes] | None = None
         self._refused = False
         self._due = False
         self._closed = False
@@ -57,6 +61,7 @@ class Journal:
     def add(self, name: EventName, *, send: bool = False, **data: Json) -> None:
         """Note that something happened; with `send` it goes out soon, otherwise with the next batch."""
         with self._changed:
+            tap().added_event(name, data)
             self._unsent.append(Event(self._source, self._seq, name, int(self._clock() * 1000), data))
             self._seq += 1
             self._drop_old_progress()
@@ -97,6 +102,17 @@ class Journal:
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._unsent and self._log is None, timeout_s) and not self._refused
 
+    def send_recording(self, pack: Callable[[], bytes], timeout_s: float) -> bool:
+        """Send the recording of this boot, which `pack` makes meanwhile; True if the server has it within the time."""
+        with self._changed:
+            if self._sender is None:
+                return False
+            self._refused = False
+            self._recording = pack
+            self._due = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._recording is None, timeout_s) and not self._refused
+
     def close(self) -> None:
         """No more is sent."""
         with self._changed:
@@ -115,25 +131,28 @@ class Journal:
                 self._changed.wait_for(lambda: self._due or self._closed)
                 if self._closed:
                     return
-                batch, log, sender = list(self._unsent), self._log, self._sender
+                batch, log, recording, sender = list(self._unsent), self._log, self._recording, self._sender
                 self._due = False
-            delivered = sender is not None and self._deliver(sender, batch, log)
+            delivered = sender is not None and self._deliver(sender, batch, log, recording)
             with self._changed:
                 if delivered:
                     sent = {event.seq for event in batch}
                     self._unsent = [event for event in self._unsent if event.seq not in sent]
                     self._log = None if self._log is log else self._log
+                    self._recording = None if self._recording is recording else self._recording
                     self._changed.notify_all()
                 else:
                     self._changed.wait_for(lambda: self._due or self._closed, RETRY_S)
                     self._due = True
 
-    def _deliver(self, sender: Sender, batch: list[Event], log: bytes | None) -> bool:
+    def _deliver(self, sender: Sender, batch: list[Event], log: bytes | None, recording: Callable[[], bytes] | None) -> bool:
         try:
             if batch:
                 sender.send_events(json.dumps(events_to_json(batch)).encode())
             if log:
                 sender.send_log(log)
+            if recording:
+                sender.send_recording(recording())
         except ServerError:
             self._refused = True  # the same bytes will be refused again: they are dropped
         except Exception:  # an AgentError, or a fault of our own: neither may end this thread

@@ -14,6 +14,7 @@ from bootpilot_agent.earlier_note import carry_on, read_earlier_note
 from bootpilot_agent.given_identity import IDENTITY, is_given
 from bootpilot_agent.kernel_command_line import own_words, read_command_line
 from bootpilot_agent.settings import Settings, merge
+from bootpilot_agent.taps import tap
 
 CARD_S = 20.0
 # Of the words of several loaders' command lines; the note's reader takes no more.
@@ -25,7 +26,9 @@ def read_loader_settings(devices: Devices, build_id: str, idle: Callable[[float]
     say = devices.console.say
     earlier = read_earlier_note(devices.root)
     # What the loader before this one was told counts, and what this one is told itself counts more: the last word wins.
-    own = own_words((devices.root / "proc/cmdline").read_text(errors="replace"))
+    raw = (devices.root / "proc/cmdline").read_bytes()
+    tap().read(devices.root / "proc/cmdline", raw)
+    own = own_words(raw.decode(errors="replace"))
     words = (*earlier.settings, *own)[-MAX_WORDS:]
     command_line = read_command_line(" ".join(words))
     card = _find_card(merge(command_line)[0].card or earlier.card_partuuid, devices, idle)

@@ -19,6 +19,7 @@ from bootpilot_agent.errors import AgentError
 from bootpilot_agent.fields import FieldError
 from bootpilot_agent.file_systems import ROOT_KINDS, mounted
 from bootpilot_agent.mark import MARK_FILE, MARK_PARTITION_TYPE, MAX_MARK_JSON_BYTES, Mark
+from bootpilot_agent.taps import tap
 
 HEAD_BYTES = 8192
 # File systems of one disk that are looked into for MARK_FILE, and the time for all of them.
@@ -92,7 +93,9 @@ class MarkReader:
         try:
             with (self._root / "dev" / partition.disk).open("rb") as device:
                 device.seek(partition.start_bytes)
-                mark = Mark.from_bytes(device.read(HEAD_BYTES))
+                head = device.read(HEAD_BYTES)
+                tap().read_blocks(partition.disk, partition.start_bytes, head)
+                mark = Mark.from_bytes(head)
         except (OSError, ValueError) as error:  # a FieldError is a ValueError
             self._say(f"{partition.device}: its mark does not count: {error}")
             return None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bootpilot_agent.errors import MemoryTooSmallError
 from bootpilot_agent.plan import BootPayload
+from bootpilot_agent.taps import tap
 
 MEBIBYTE = 1 << 20
 # boot.json and the cpio around it.
@@ -80,7 +81,9 @@ class Sizes:
 
 def read_memory(root: Path = Path("/"), folder: Path | None = None) -> Memory:
     """MemTotal and MemAvailable of /proc/meminfo; room in `folder`. Files in a RAM file system already count as used."""
-    text = (root / "proc/meminfo").read_text(encoding="ascii", errors="replace")
+    raw = (root / "proc/meminfo").read_bytes()
+    tap().read(root / "proc/meminfo", raw)
+    text = raw.decode("ascii", "replace")
     found = {name: int(kibibytes) * 1024 for name, kibibytes in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
     room_bytes = _room_bytes(folder) if folder else None
     return Memory(found.get("MemTotal", 0), found.get("MemAvailable", found.get("MemFree", 0)), room_bytes)

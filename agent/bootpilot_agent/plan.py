@@ -137,7 +137,8 @@ class Plan:
     """The server's answer. Exactly one of `boot`, `local` and `wait` is set for those actions; all times count from the answer.
 
     `install_id` is what a `boot` plan installs, and what a `local` plan expects on the disk. `done_deadline_s` is how long the
-    server waits after the jump for an installer's `done`; None where nothing is installed.
+    server waits after the jump for an installer's `done`; None where nothing is installed. `record`: the recording of this
+    boot is wanted also where nothing fails.
     """
 
     node_id: str
@@ -156,6 +157,7 @@ class Plan:
     wait: Wait | None = None
     local: LocalBoot | None = None
     done_deadline_s: int | None = None
+    record: bool = False
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -176,6 +178,7 @@ class Plan:
             **({"wait": self.wait.to_json()} if self.wait else {}),
             **({"local": self.local.to_json()} if self.local else {}),
             **({"done_deadline_s": self.done_deadline_s} if self.done_deadline_s else {}),
+            **({"record": True} if self.record else {}),
         }
 
     @classmethod
@@ -201,6 +204,7 @@ class Plan:
             wait=Wait.from_fields(fields.child("wait")) if action is Action.WAIT else None,
             local=LocalBoot.from_fields(fields.child("local")) if action is Action.LOCAL else None,
             done_deadline_s=fields.number_or_none("done_deadline_s", least=1, most=30 * 86400),
+            record=fields.flag_or_none("record") or False,
         )
 
 

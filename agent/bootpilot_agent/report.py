@@ -15,7 +15,7 @@ from bootpilot_agent.plan import LastAttempt, Lease, Report
 # Debian's names for what the kernel calls the machine; the fallback where no build.json says it.
 DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "riscv64": "riscv64"}
 
-_ALWAYS = ("boot", "local", "mark", "wait", "reboot", "poweroff", "files", "dtb:running")
+_ALWAYS = ("boot", "local", "mark", "wait", "reboot", "poweroff", "files", "dtb:running", "record")
 _OWN_TREES = ("dtb:file", "dtb:file+fixups")
 # dtb:* where a tree can be handed over; x86 kernels get none.
 FEATURES = {

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bootpilot_agent.errors import CommandError
+from bootpilot_agent.taps import tap
 
 # What a child may inherit; LANG, proxies and Python's variables stay here.
 ALLOWED_ENVIRONMENT = ("PATH", "HOME", "TERM", "TMPDIR")
@@ -54,16 +55,20 @@ def run(
             env=child_environment(extra),
         )
     except (OSError, ValueError) as error:
+        tap().ran(argv, None, "", f"cannot be started: {error}")
         raise _not_started(argv, error) from error
     try:
         stdout, stderr = child.communicate(told, timeout=timeout_s)
     except subprocess.TimeoutExpired as error:
+        tap().ran(argv, None, "", f"still running after {timeout_s:g} s")
         raise CommandError(
             f"{shlex.join(argv)}: still running after {timeout_s:g} s, {_end(child)}{_tail(error.stderr)}"
         ) from error
+    done = Completed(child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    tap().ran(argv, done.returncode, done.stdout, done.stderr)
     if check and child.returncode != 0:
         raise CommandError(f"{shlex.join(argv)}: {describe_status(child.returncode)}{_tail(stderr)}")
-    return Completed(child.returncode, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    return done
 
 
 def spawn(argv: Sequence[str], *, extra: Mapping[str, str] | None = None, output: int = subprocess.DEVNULL) -> Process:

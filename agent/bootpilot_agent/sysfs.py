@@ -6,6 +6,8 @@ Values come from firmware and hardware: they may hold NULs, bytes that are no UT
 import re
 from pathlib import Path
 
+from bootpilot_agent.taps import tap
+
 LIMIT_BYTES = 4096
 
 
@@ -18,7 +20,9 @@ def read_bytes(path: Path, limit_bytes: int = LIMIT_BYTES) -> bytes:
             while len(kept) < limit_bytes and (part := file.read(limit_bytes - len(kept))):
                 kept += part
     except (OSError, ValueError):
-        return kept
+        if not kept:
+            return kept
+    tap().read(path, kept)
     return kept
 
 
@@ -47,23 +51,28 @@ def clean_text(raw: bytes, most: int = 256) -> str:
 def list_names(folder: Path, most: int = 4096) -> list[str]:
     """Sorted names in a folder, [] if there is none."""
     try:
-        return sorted(path.name for path in folder.iterdir())[:most]
+        names = sorted(path.name for path in folder.iterdir())[:most]
     except OSError:
         return []
+    tap().listed(folder, names)
+    return names
 
 
 def link_name(path: Path) -> str:
     """The last part of what a link such as `driver` or `subsystem` points at, "" without a link."""
     try:
-        return path.readlink().name
+        name = path.readlink().name
     except OSError:
         return ""
+    tap().followed(path)
+    return name
 
 
 def device_path(path: Path, root: Path) -> str:
     """The path below /sys of the device that a link such as /sys/class/net/eth0 points at: `/devices/...`."""
     try:
         resolved = path.resolve()
+        tap().followed(path)
         return "/" + str(resolved.relative_to((root / "sys").resolve()))
     except (OSError, ValueError, RuntimeError):
         return ""

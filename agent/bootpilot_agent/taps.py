@@ -1,7 +1,7 @@
-"""Where the flight recorder listens: each door of the agent tells what went through it. Keeps nothing, changes nothing itself.
+"""Where the flight recorder listens: each door of the agent tells what went through it. No I/O here; it keeps nothing.
 
-Without a recorder (tests, other programs) every word goes to one that does nothing. The recorder is in recorder.py, so that
-the doors import no more than this.
+Without a recorder (tests, other programs) every word goes to one that does nothing. It is flight.py, so that the doors import
+no more than this.
 """
 
 from collections.abc import Mapping, Sequence

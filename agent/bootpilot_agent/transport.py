@@ -4,6 +4,7 @@ Owns the sockets. Never follows a redirect, never reads proxies, netrc or cookie
 it was told to. Every request has a deadline that also ends a server that sends its headers one byte at a time.
 """
 
+import itertools
 import logging
 import socket
 import ssl
@@ -20,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from bootpilot_agent import __version__, tls
+from bootpilot_agent import __version__, taps, tls
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.errors import NetworkError, TransportError
 from bootpilot_agent.fields import MAX_BODY_BYTES
@@ -30,6 +31,8 @@ from bootpilot_agent.wall_clock import WallClock
 CONNECT_S = 10.0
 READ_S = 30.0
 CHUNK_BYTES = 256 * 1024
+# Connections in the order in which they were made, for the recording.
+_NUMBERS = itertools.count(1)
 
 # A header that does not parse is worth a line to developers, none to a person at the console.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
@@ -62,6 +65,7 @@ class Transport:
         self._deadline = Deadline.after(0)
         self._socket: socket.socket | None = None
         self._adapter = _Adapter(self)
+        self._number = next(_NUMBERS)
 
     def ask(
         self,
@@ -98,14 +102,17 @@ class Transport:
         cutter = threading.Timer(deadline.remaining_s(), self._cut)
         cutter.daemon = True
         cutter.start()
+        sent = {**_HEADERS, **(headers or {})}
+        exchange = taps.tap().asked(taps.Request(self._number, self.route.interface, method, url, sent, body or b""))
         try:
-            with _told(url, deadline):
-                request = requests.Request(method, url, headers={**_HEADERS, **(headers or {})}, data=body).prepare()
-                response = self._send(request, deadline, read_s)
-            try:
-                yield Stream(response, url, deadline)
-            finally:
-                self._finish(response)
+            with _ended(exchange):
+                with _told(url, deadline):
+                    request = requests.Request(method, url, headers=sent, data=body).prepare()
+                    response = self._send(request, deadline, read_s)
+                try:
+                    yield Stream(response, url, deadline, exchange)
+                finally:
+                    self._finish(response)
         finally:
             cutter.cancel()
 
@@ -179,9 +186,11 @@ class Transport:
 class Stream:
     """An answer whose body is read piece by piece, as it came over the wire."""
 
-    def __init__(self, response: requests.Response, url: str, deadline: Deadline) -> None:
+    def __init__(self, response: requests.Response, url: str, deadline: Deadline, exchange: taps.Exchange) -> None:
         self.status = response.status_code
         self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.exchange = exchange
+        exchange.answered(self.status, self.headers)
         self._raw = response.raw
         self._url = url
         self._deadline = deadline
@@ -192,6 +201,7 @@ class Stream:
             if self._deadline.passed():
                 raise TransportError(f"{self._url}: not finished in time")
             chunk: bytes = self._raw.read1(min(most_bytes, CHUNK_BYTES), decode_content=False)
+            self.exchange.took(chunk)
             return chunk
 
 
@@ -248,6 +258,17 @@ def _connect(address: str, port: int, interface: str, timeout_s: float) -> socke
         bound.close()
         raise
     return bound
+
+
+@contextmanager
+def _ended(exchange: taps.Exchange) -> Iterator[None]:
+    """Tells who listens how the exchange ended."""
+    try:
+        yield
+    except BaseException as error:
+        exchange.done(error)
+        raise
+    exchange.done(None)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bootpilot_agent.taps import tap
+
 # No loader is left in the field for longer than this after its build; a clock that says so is wrong. A right one beyond it
 # only loses the difference between "expired" and "expired before this agent was built".
 CREDIBLE_S = 10 * 365 * 86400
@@ -38,7 +40,9 @@ class WallClock:
 
     def correct(self) -> None:
         """Whenever the date counts: a driver that is loaded late sets the clock again (drivers/rtc/class.c, rtc_hctosys)."""
-        if self.floor_s and not self.floor_s <= (now_s := self._now_s()) <= self._latest_s:
+        now_s = self._now_s()
+        tap().read_clock(now_s)
+        if self.floor_s and not self.floor_s <= now_s <= self._latest_s:
             what = "it is later" if now_s < self.floor_s else "no loader is in use ten years after it was built"
             shown = "no date that can be read" if now_s == float("inf") else date_of(now_s)
             self._set(self.floor_s, f"clock: it says {shown}, but {what}")
@@ -66,6 +70,7 @@ class WallClock:
         except OSError as error:
             self.say(f"{why}; it cannot be set: {error}")
             return False
+        tap().read_clock(unix_s, corrected=True)
         self.say(f"{why}; set to {date_of(unix_s)}")
         return True
 

@@ -20,6 +20,7 @@ class RecordingSender:
     sequences: list[int] = field(default_factory=list)
     longest_bytes: int = 0
     logs: list[bytes] = field(default_factory=list)
+    recordings: list[bytes] = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
 
     def send_events(self, body: bytes) -> None:
@@ -33,6 +34,9 @@ class RecordingSender:
     @property
     def told(self) -> list[EventName]:
         return [name for batch in self.batches for name in batch]
+
+    def send_recording(self, packed: bytes) -> None:
+        self.recordings.append(packed)
 
     def send_log(self, text: bytes) -> None:
         self.logs.append(text)
@@ -157,3 +161,26 @@ def test_a_full_batch_stays_within_what_a_server_takes(sender: RecordingSender) 
     assert journal.flush(5)
     assert sender.longest_bytes < MAX_BODY_BYTES
     journal.close()
+
+
+def test_a_recording_is_made_and_sent_after_the_log(sender: RecordingSender) -> None:
+    journal = Journal()
+    assert not journal.send_recording(lambda: b"nobody to send it to", 0.01)
+    journal.open(sender)
+    made: list[list[bytes]] = []
+
+    def pack() -> bytes:
+        made.append(list(sender.logs))
+        return b"packed"
+
+    assert journal.flush(60, b"the log")
+    assert journal.send_recording(pack, 60)
+    assert (sender.recordings, made) == ([b"packed"], [[b"the log"]])
+
+
+def test_a_recording_that_cannot_be_made_holds_up_nobody(sender: RecordingSender) -> None:
+    journal = Journal()
+    journal.open(sender)
+    assert not journal.send_recording(lambda: b"x" * (1 // 0), 0.01)
+    journal.close()
+    assert sender.recordings == []

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from bootpilot_server.recordings.har import to_har
 from bootpilot_server.recordings.time_line import summary, time_line
 from bootpilot_server.web.recording_details import MAX_ROWS
 from tests.fakes.bench import Bench, bearer
-from tests.fakes.recordings import LOST, REAL_S, make_recording
+from tests.fakes.recordings import LOST, make_recording
 from tests.fakes.reports import make_report, serial
 from tests.fakes.server_process import bootpilot
+from tests.fakes.site import profile
 
 # What HAR 1.2 demands of each object (softwareishard.com/blog/har-12-spec): name -> type. Optional fields may be absent.
 HAR: dict[str, dict[str, Any]] = {
@@ -85,8 +87,8 @@ def home_of(bench: Bench) -> str:
 def test_a_time_line_tells_steps_leases_requests_decisions_and_what_failed() -> None:
     rows = [(row.kind, row.text, row.failed) for row in time_line(recording.read(make_recording()))]
     assert rows == [
-        ("clock", "the wall clock says 0 s since 1970", False),
-        ("clock", f"the wall clock was set to {REAL_S} s since 1970", False),
+        ("clock", "the wall clock says 1970-01-01 00:00:00 UTC", False),
+        ("clock", "the wall clock was set to 2023-11-14 22:13:20 UTC", False),
         ("run", "mount /dev/mmcblk0p1: exit code 32 no such\x1b[2J device", True),
         ("step", "load_drivers in 0.012 s", False),
         ("dhcp", "eth0: bound 192.0.2.7/24 for 3600 s, router 192.0.2.1, server 192.0.2.1", False),
@@ -261,3 +263,16 @@ def test_a_line_of_a_time_line_is_one_line_of_the_recording() -> None:
     raw.insert(1, json.dumps(extra).encode())
     assert recording.read(gzip.compress(b"\n".join(raw))).lines == recording.read(make_recording()).lines
     assert Timed(7, SayLine("x")).to_bytes() == b'{"t":7,"k":"say","text":"x"}\n'
+
+
+@pytest.mark.parametrize(
+    ("key", "features", "wanted"), [("true", ("record",), True), ("true", (), False), ("false", ("record",), False)]
+)
+def test_a_profile_asks_for_recordings_of_agents_that_can(
+    bench: Bench, key: str, features: tuple[str, ...], wanted: bool
+) -> None:
+    bench.apply(profiles__ram_page=f"record = {key}\n{profile('')}")
+    report = make_report()
+    plan = bench.plan(replace(report, features=(*report.features, *features)))
+    assert plan.record is wanted
+    assert ("record" in json.loads(bench.ask(make_report(features=(*report.features, *features))).data)) is wanted

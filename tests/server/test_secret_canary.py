@@ -1,13 +1,14 @@
 """A real agent boots from a real server with secrets in its files; then everything that anybody can see of it is searched."""
 
+import gzip
 from pathlib import Path
 
 import pytest
 import requests
 
 from bootpilot_agent.plan import Plan
-from tests.fakes.board import FakeBoard
 from tests.fakes.kernels import arm64_image
+from tests.fakes.recorded_board import RecordedBoard
 from tests.fakes.reports import SERIAL, body_of, make_report
 from tests.fakes.server_process import RunningServer, bootpilot, running_server
 from tests.fakes.site import INITRD, KERNEL, digest, profile, write_site
@@ -45,7 +46,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def apply(home: Path, template: str) -> bytes:
-    text = profile(FILE).replace(digest(KERNEL), digest(arm64_image()))
+    text = "record = true\n" + profile(FILE).replace(digest(KERNEL), digest(arm64_image()))
     part = '{{ secret("other") }}\n'
     site = write_site(home.parent / "site", profiles__ram_page=text, templates__preseed=template, templates__part=part)
     said = [bootpilot(home, "check", str(site)), bootpilot(home, "apply", str(site), "--yes")]
@@ -61,7 +62,7 @@ def test_the_secret_of_a_boot_is_nowhere_but_in_the_board(home: Path, tmp_path: 
     (tmp_path / "board").mkdir()
     seen: dict[str, bytes] = {}
     with running_server(home, "--allow-simulated", environment={"CANARY": CANARY}) as server:
-        board = FakeBoard(tmp_path / "board", arch="arm64", servers=(server.url,), serial=SERIAL)
+        board = RecordedBoard(tmp_path / "board", arch="arm64", servers=(server.url,), serial=SERIAL)
         assert board.boot().how == "kexec -e", board.console
         assert board.run.loaded is not None
         assert CONTENT in board.run.loaded.initrd
@@ -75,6 +76,10 @@ def test_the_secret_of_a_boot_is_nowhere_but_in_the_board(home: Path, tmp_path: 
             of_boot = f"/boots/{boot['boot_id']}"
             for path in ("/", f"/nodes/{boot['node_id']}", of_boot, f"{of_boot}/log/agent", f"{of_boot}/recording"):
                 seen[path] = requests.get(server.url + path, timeout=TIMEOUT_S).content
+        taken = seen[f"/boots/{boots[0]['boot_id']}/recording"]
+        seen["recording"] = gzip.decompress(taken)
+        assert b"/preseed.cfg" in seen["recording"]
+        assert str(boots[0]["token"]).encode() not in seen["recording"]
         for words in COMMANDS:
             for form in ((), ("--json",)):
                 done = bootpilot(home, *words, *form)

@@ -23,6 +23,7 @@ RETRY_AFTER_S = {
 }
 # The feature of an agent that finds marks, and reports them.
 MARK = "mark"
+RECORD = "record"
 # PCs have ACPI; there is no device tree that their payload could get or miss.
 WITHOUT_DEVICE_TREE = frozenset({"amd64"})
 
@@ -64,6 +65,8 @@ def draft_boot(
         watchdog=profile.watchdog,
         install_id=install_id,
         done_deadline_s=profile.done_deadline_s if install_id else None,
+        # Wished for, not required: an older loader boots all the same.
+        record=profile.record and RECORD in node.report.features,
         boot=BootPayload(
             profile=profile.name,
             kernel=artifact(profile.kernel),

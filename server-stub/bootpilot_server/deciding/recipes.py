@@ -158,6 +158,8 @@ class Profile:
     local: LocalRecipe = LocalRecipe()
     # For this project's own installer; others are told what to do by their answer files.
     install: InstallRecipe | None = None
+    # Its boots send what they took down also where nothing fails.
+    record: bool = False
     # A larger payload takes one of the server's slots while it is downloaded, where they are bounded; an install always does.
     large_mib: int = 256
 

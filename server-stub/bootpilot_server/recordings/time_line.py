@@ -24,6 +24,8 @@ from bootpilot_agent.recording_lines import (
     StepLine,
     UeventLine,
 )
+from bootpilot_server.deciding.moments import moment
+from bootpilot_server.recordings.clock import MOST_S
 
 # Kinds that come by the hundred: told in numbers, unless all is asked for.
 COUNTED = {
@@ -109,7 +111,7 @@ def describe(line: Line) -> str:
             result = "did not end" if line.returncode is None else f"exit code {line.returncode}"
             return f"{' '.join(line.argv)}: {result} {(line.stderr or line.stdout).strip()}".rstrip()
         case ClockLine():
-            return f"the wall clock {'was set to' if line.corrected else 'says'} {line.real_s} s since 1970"
+            return f"the wall clock {'was set to' if line.corrected else 'says'} {_date(line.real_s)}"
     return _material(line)
 
 
@@ -169,6 +171,10 @@ def _step(line: StepLine) -> str:
     return f"{line.name} in {line.ms / 1000:.3f} s" + (
         f": {line.error}" if line.error else f": {line.decided}" if line.decided else ""
     )
+
+
+def _date(real_s: int | None) -> str:
+    return moment(real_s) if real_s is not None and 0 <= real_s < MOST_S else f"no date ({real_s})"
 
 
 def _pairs(values: dict[str, object]) -> str:

@@ -31,6 +31,7 @@ def read_profile(name: str, table: Table, templates: Mapping[str, str]) -> Profi
         requires=table.texts("requires", ()),
         writes_disk=table.flag("writes_disk", False),
         large_mib=table.number("large_mib", Profile.large_mib),
+        record=table.flag("record", False),
         valid_s=table.number("valid_s", Profile.valid_s, least=1, most=86400),
         done_deadline_s=table.number("done_deadline_s", Profile.done_deadline_s, least=1, most=MAX_DEADLINE_S),
         attempts=table.number("attempts", Profile.attempts, least=1, most=MAX_ATTEMPTS),
