@@ -22,7 +22,10 @@ FACTS = "facts.json"
 
 @dataclass(frozen=True)
 class Rootfs:
-    """One finished root file system. The archive belongs to the cache: copy it, do not change it."""
+    """One finished root file system. The archive belongs to the cache: copy it, do not change it.
+
+    `unpacked_bytes` is the tar's own size, as a profile's unpacked_size and the installer count it.
+    """
 
     name: str
     arch: str
@@ -66,14 +69,13 @@ def build_rootfs(wanted: str, arch: str, progress: Progress | None = None, *, re
             compress(archive, folder / name)
         facts = {
             "sha256": file_sha256(folder / name),
-            "unpacked_bytes": content.file_bytes,
             "kernel_version": bootable_version(content.names),
         }
         (folder / FACTS).write_text(json.dumps(facts, indent=1))
         shutil.rmtree(work)
 
     folder = cached_folder("rootfs", build_id, make)
-    archive = folder / name
+    archive, facts = folder / name, json.loads((folder / FACTS).read_text())
     return Rootfs(
         name=described.name,
         arch=arch,
@@ -82,9 +84,22 @@ def build_rootfs(wanted: str, arch: str, progress: Progress | None = None, *, re
         min_disk_mib=described.min_disk_mib,
         release=architecture.release.name,
         build_id=build_id,
+        unpacked_bytes=unpacked_bytes(archive),
         packages={package.name: package.version for package in recipe.packages},
-        **json.loads((folder / FACTS).read_text()),
+        **{name: facts[name] for name in ("sha256", "kernel_version")},
     )
+
+
+def unpacked_bytes(archive: Path) -> int:
+    """What zstd's first frame unpacks to, as its header says (RFC 8878, 3.1.1.1). Raises BuildError where it does not say."""
+    with archive.open("rb") as stream:
+        head = stream.read(18)
+    magic, descriptor = head[:4], head[4]
+    single_segment, size_bytes = bool(descriptor & 0x20), (0, 2, 4, 8)[descriptor >> 6]
+    begin = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    if magic != b"\x28\xb5\x2f\xfd" or size_bytes < 4:
+        raise BuildError(f"{archive} does not say what it unpacks to", "was it made by zstd of a file, and larger than 64 KiB?")
+    return int.from_bytes(head[begin : begin + size_bytes], "little")
 
 
 def bootable_version(names: Collection[str]) -> str:
