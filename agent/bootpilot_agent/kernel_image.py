@@ -75,7 +75,7 @@ def check_kernel_head(head: bytes, size: int, arch: str) -> KernelImage:
         raise PlanError(f"kernel: {WANTED[arch]} expected, got {what}", hint.format(wanted=WANTED[arch]))
     try:
         needed, memory = SIZES[arch](head)
-    except struct.error as error:
+    except (IndexError, struct.error) as error:
         raise PlanError(f"kernel: truncated within its header, {size} bytes", _IMPORT_AGAIN) from error
     if size < needed:
         raise PlanError(f"kernel: truncated: its header says {needed} bytes, the file has {size}", _IMPORT_AGAIN)
