@@ -32,8 +32,8 @@ class BadCable:
         board, switch = self._sockets
         chance = random.Random(seed)  # noqa: S311 # for weather, not for secrets
         self._threads = [
-            threading.Thread(target=_carry, args=(switch, board, _Weather(wear, chance), self._ending), daemon=True),
-            threading.Thread(target=_carry, args=(board, switch, _Weather(Wear(), chance), self._ending), daemon=True),
+            threading.Thread(target=_carry, args=(switch, board, Weather(wear, chance), self._ending), daemon=True),
+            threading.Thread(target=_carry, args=(board, switch, Weather(Wear(), chance), self._ending), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -47,7 +47,7 @@ class BadCable:
 
 
 @dataclass
-class _Weather:
+class Weather:
     """When which copy of a frame comes out."""
 
     wear: Wear
@@ -78,7 +78,7 @@ class _Weather:
         return min(0.2, max(0.001, self._waiting[0][0] - now_s)) if self._waiting else 0.2
 
 
-def _carry(source: socket.socket, target: socket.socket, weather: _Weather, ending: threading.Event) -> None:
+def _carry(source: socket.socket, target: socket.socket, weather: Weather, ending: threading.Event) -> None:
     while not ending.is_set():
         source.settimeout(weather.next_s(time.monotonic()))
         with contextlib.suppress(OSError):  # nothing came, or the device has gone with its board
