@@ -152,7 +152,7 @@ def test_an_image_that_is_not_what_was_promised_or_does_not_fit_leaves_no_mark_a
 ) -> None:
     """The small disk takes the packed image and not what is in it, which nobody has told the server."""
     bench.want(InstallWish(tells_size=False))
-    small, large = bench.disk("SMALL", size_mib=28), bench.disk("LARGE")
+    small, large = bench.disk("SMALL", size_mib=35), bench.disk("LARGE")
     board = bench.board("bad images", small)
     full = board.run_to_failure()
     assert full.stages()[-1] in ("formatted", "writing")
