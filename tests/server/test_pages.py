@@ -22,7 +22,7 @@ HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
     '" onmouseover="alert(1)',
-    "{{7*7}}{% raw %}",
+    "{{71234567*7}}{% raw %}",
     "../../etc/passwd",
     "$(reboot)`reboot`",
     "nul\0nul",
@@ -61,8 +61,8 @@ def check_harmless(page: str) -> None:
     # What stands in quotes is a value: the page's own quotes are the only ones that are not escaped.
     assert not re.search(r"<[^>]*\son[a-z]+\s*=", re.sub(r'"[^"]*"', '""', page))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page.replace("\r\n", "\n"))
-    # Ids are made by chance, and hold any digits.
-    assert "4949" not in re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", page)
+    # No template is made of what a board says. So many digits in this order stand in no id that is made by chance.
+    assert str(71234567 * 7) not in page
 
 
 @pytest.mark.parametrize("text", HOSTILE)
