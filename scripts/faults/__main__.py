@@ -27,8 +27,7 @@ ARCH = "amd64"
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 if the agent did what it must in every run, 1 if not, 2 where the matrix could not be run."""
-    given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(given)
+    options = _parser().parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -38,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             for row in chosen:
                 print(f"{row.name:40} {row.expect:8} {row.what}")
             return 0
-        return run_matrix(rows, chosen, options, " ".join(given))
+        return run_matrix(rows, chosen, options)
     except (AgentError, BuildError, FaultsError, ScenarioError) as error:
         print(f"fault-matrix: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -56,7 +55,7 @@ def choose(rows: dict[str, Scenario], names: list[str], *, quick: bool, qemu: bo
     return [row for row in rows.values() if (row.quick or not quick) and (qemu or row.runner is Runner.NAMESPACE)]
 
 
-def run_matrix(rows: dict[str, Scenario], chosen: list[Scenario], options: argparse.Namespace, words: str) -> int:
+def run_matrix(rows: dict[str, Scenario], chosen: list[Scenario], options: argparse.Namespace) -> int:
     """Build, lay out, run, print. Raises what those raise."""
     loaders = (Loader.AGENT, Loader.SCRIPT) if options.baseline else (Loader.AGENT,)
     runs = [
@@ -76,7 +75,7 @@ def run_matrix(rows: dict[str, Scenario], chosen: list[Scenario], options: argpa
         outcomes, failures = run_all(runs, stage, folder, options.jobs, lambda text: _say(start_s, text))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = table.render(rows, outcomes, words, REBOOT_S)
+    text = table.render(rows, outcomes, REBOOT_S)
     if options.report:
         options.report.write_text(table.to_json(outcomes) if options.report.suffix == ".json" else text, encoding="utf-8")
     print(text if options.report is None else table.summary(rows, outcomes))

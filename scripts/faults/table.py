@@ -11,14 +11,19 @@ from scripts.scenarios.scenario import Expect, Runner, Scenario
 HEAD = """\
 # The fault matrix
 
-Made by `scripts/fault-matrix {arguments}`; `scripts/fault-matrix ROW` runs one row again. Each row plays the frozen agent on
-a simulated board, in network namespaces of its own, with a real DHCP server, a real network stack, and a boot server that does
-what the row says. The yardstick is a plain script of busybox and kexec-tools (`scripts/faults/script_init`): udhcpc, wget,
-sha256sum, kexec, and a reboot where a step fails, which costs it {reboot:.0f} s here.
+Made by `scripts/fault-matrix --baseline --qemu --report scripts/faults/MATRIX.md`; `scripts/fault-matrix ROW` runs one row
+again, and `scripts/scenarios/rows` has them as they are written. Each row plays the frozen agent on a simulated board, in
+network namespaces of its own, with a real DHCP server, real sockets, and a boot server that does what the row says.
 
-*boots* is the share of runs that came to the plan's payload, *s* the median of the seconds that it took. Rows marked *refuses*
-have no payload that may or can run: the share counts runs in which the loader booted nothing, said why, and went on asking.
-*unverified* counts the boots, of both loaders, of bytes that the plan does not name; it must be 0.
+The yardstick is a plain script of busybox and kexec-tools (`scripts/faults/script_init`): udhcpc, wget, sha256sum, kexec,
+and a reboot where a step fails, which costs it {reboot:.0f} s here and on a board ten times that. It has the server and the
+digests on its command line and asks no questions: rows about greeting, plan and events do not reach it, and there is no
+agent to be killed.
+
+*agent* and *script* are the shares of runs that came to the plan's payload, *s* the median of the seconds that this took.
+Rows marked *refuses* have no payload that may or can run: the share counts runs in which the loader booted nothing, said
+why, and went on asking; *dead* are those that jumped into what cannot run. *unverified* counts the boots, of both loaders,
+of bytes that the plan does not name; it must be 0.
 """
 GROUPS = {
     "0-nothing-wrong": "For comparison",
@@ -30,9 +35,9 @@ GROUPS = {
 }
 
 
-def render(rows: Mapping[str, Scenario], outcomes: Sequence[Outcome], arguments: str, reboot_s: float) -> str:
+def render(rows: Mapping[str, Scenario], outcomes: Sequence[Outcome], reboot_s: float) -> str:
     """Markdown, without a date and without a word about the machine."""
-    parts = [HEAD.format(arguments=arguments, reboot=reboot_s)]
+    parts = [HEAD.format(reboot=reboot_s)]
     for group, title in GROUPS.items():
         chosen = [row for row in rows.values() if row.group == group and any(one.scenario == row.name for one in outcomes)]
         if chosen:

@@ -127,7 +127,7 @@ def test_the_table_has_shares_medians_and_the_unverified(tmp_path: Path) -> None
         outcome(Came.DEAD, loader=Loader.SCRIPT, verified=False),
         outcome(Came.REFUSED, "bad"),
     ]
-    text = table.render(rows, outcomes, "--baseline", 3.0)
+    text = table.render(rows, outcomes, 3.0)
     assert "| nothing-wrong | Nothing is wrong | 1/2 | 3 | 0/1, 1 dead |  | 1 |" in text
     assert "| bad | Bad bytes (*refuses*). Not yet: nobody knows | 1/1 | 3 |  |  | 0 |" in text
     assert "The agent: 2 of 3 runs as they must be, 1 of 2 rows in every run." in text

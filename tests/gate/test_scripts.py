@@ -12,7 +12,7 @@ from bootpilot_agent import __version__
 from bootpilot_server.cli import find_command, make_parser
 from tests.gate.project_files import ROOT
 
-SCRIPTS = ("bootpilot", "build-initramfs", "build-rootfs", "build-sdcard", "demo", "test", "bench")
+SCRIPTS = ("bootpilot", "build-initramfs", "build-rootfs", "build-sdcard", "demo", "test", "bench", "fault-matrix", "fuzz")
 # All that a script may need to tell what it is; with no apt-get, dpkg-query or pip in reach nothing can be installed.
 BARE = ("bash", "dirname", "readlink", "sed")
 TIMEOUT_S = 60
