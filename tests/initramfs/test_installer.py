@@ -42,7 +42,7 @@ def test_the_image_is_at_most_16_mb_and_all_of_it_works_on_its_own(arch: str, tm
     built = build_installer(arch)
     assert built.initrd.stat().st_size <= 16_000_000
     tree = unpack_tree(built.initrd, tmp_path)
-    assert run_in_root(ARCHITECTURES[arch], tree, [PROGRAM, "--self-test"], timeout_s=300).splitlines()[-1] == "ok"
+    assert "everything is here" in run_in_root(ARCHITECTURES[arch], tree, [PROGRAM, "--self-test"], timeout_s=300)
     assert every_program_starts(arch, tree) == ""
 
 
