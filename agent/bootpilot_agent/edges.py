@@ -12,9 +12,9 @@ from bootpilot_agent.attention import Attention, Worker
 from bootpilot_agent.autonomy import LimitedDeadline
 from bootpilot_agent.boot_note import Origin, make_note
 from bootpilot_agent.deadline import Clock, Deadline, jittered
+from bootpilot_agent.departure import Departure
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.earlier_note import EarlierNote
-from bootpilot_agent.ending import POWER_OFF, REBOOT, leave
 from bootpilot_agent.errors import AgentError, KexecReturnedError, NetworkError
 from bootpilot_agent.events import EventName
 from bootpilot_agent.evidence import Evidence, best_serial
@@ -30,7 +30,6 @@ from bootpilot_agent.plan import BootPayload, LastAttempt, Plan, Wait, Watchdog
 from bootpilot_agent.report import Board, Boot, Build, has_running_tree, takes_bare_tree
 from bootpilot_agent.settings import Settings
 from bootpilot_agent.silence import Silence
-from bootpilot_agent.unbinding import LetGo, bind_again, unbind_devices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,6 @@ HANDOVER_FLUSH_S = 4.0
 # Up to a megabyte. A board that failed waits anyway before it tries again; one that works must not wait for this.
 FAILURE_RECORDING_S = 20.0
 HANDOVER_RECORDING_S = 4.0
-RETURN_S = 30.0
 
 
 @dataclass
@@ -62,10 +60,9 @@ class BoardEdges:
     pack_recording: "Callable[[], bytes] | None" = None
     _attention: Attention = field(init=False)
     _disk: OwnDisk = field(init=False)
+    _departure: Departure = field(init=False)
     _drivers_loaded: bool = False
     _network_started: bool = False
-    _network_left: bool = False
-    _let_go: tuple[LetGo, ...] = ()
     _way: "Candidate | None" = None
     _settings: Settings | None = None
     _evidence: tuple[Evidence, ...] = ()
@@ -78,6 +75,7 @@ class BoardEdges:
     def __post_init__(self) -> None:
         self._attention = Attention(self.devices)
         self._disk = OwnDisk(self.devices, self._attention, self.build.arch)
+        self._departure = Departure(self.devices, self._attention)
         self._silence = Silence(Settings.reboot_after_h, self.chance, self.devices.clock)
         self._fetch_deadline = Deadline.after(0)
         self._origin = Origin(None, EarlierNote(), self.build.build_id)
@@ -188,7 +186,7 @@ class BoardEdges:
 
     def take_own_system(self, last_attempt: LastAttempt | None) -> "Payload | None":
         mark, settings = self._disk.autonomy.due_mark(), self._settings
-        if mark is None or settings is None or self._network_left:
+        if mark is None or settings is None or self._departure.has_left:
             return None
         from bootpilot_agent.own_start import lone_archive
 
@@ -200,7 +198,7 @@ class BoardEdges:
     def tell_own_failure(self, error: AgentError) -> None:
         self.say(f"FAILED without a server at {error}")
         self._disk.autonomy.failed()
-        if self._network_left:
+        if self._departure.has_left:
             self.reboot()
 
     def load_kexec(self, payload: "Payload") -> None:
@@ -217,26 +215,16 @@ class BoardEdges:
         self.leave(plan.watchdog)
 
     def leave(self, watchdog: Watchdog = Watchdog.STOP) -> None:
-        self.say("jumping into the payload's kernel")
-        self._network_left = True
-        self.devices.network.down()
-        self._let_go = unbind_devices(read_board(self.devices.root), self.say, self.devices.root)
-        self._attention.release_watchdog(watchdog, self._settings.watchdog_s if self._settings else 0)
+        self._departure.for_payload(watchdog, self._settings.watchdog_s if self._settings else 0)
 
     def jump(self) -> None:
         self._launch().jump()
 
     def reboot(self) -> None:
-        """The watchdog is fed no more: a reboot that hangs ends in a reset."""
-        self._attention.starve_watchdog()
-        self._network_left = True
-        leave(REBOOT, self.devices)
+        self._departure.reboot()
 
     def power_off(self) -> None:
-        """The watchdog is stopped: a board that can only halt would be reset by it."""
-        self._attention.release_watchdog(Watchdog.STOP, 0)
-        self._network_left = True
-        leave(POWER_OFF, self.devices)
+        self._departure.power_off()
 
     def tell_failure(self, error: AgentError, journal: Journal) -> bool:
         if type(error) is AgentError and error.__cause__ is not None:
@@ -246,7 +234,7 @@ class BoardEdges:
         self.say(f"FAILED at {error}")
         journal.add(EventName.FAILED, stage=error.stage, message=error.message[:2000], hint=error.hint[:2000])
         if isinstance(error, KexecReturnedError):
-            self._return_to_network()
+            self._departure.come_back(self._way, self._settings)
         transcript = self.devices.console.transcript()
         told = self._attention.attend(lambda: journal.flush(FAILURE_FLUSH_S, transcript))
         if told:
@@ -258,9 +246,8 @@ class BoardEdges:
             self.say("bootpilot.shell: a shell instead of the next try")
             self._attention.release_watchdog(Watchdog.STOP, 0)
             return False
-        # Once the network was left, only a fresh loader gives a state that is known to work.
         gives_way = recovery.gives_way and bool(self._origin.earlier.loader_builds)
-        reboot = recovery.reboot or gives_way or self._network_left or self._silence.is_too_long()
+        reboot = recovery.reboot or gives_way or self._departure.has_left or self._silence.is_too_long()
         if gives_way:
             self.say("this loader was started by another one, which may manage what this one does not: back to it")
         if self._silence.is_too_long():
@@ -274,24 +261,6 @@ class BoardEdges:
             except AgentError as error:
                 self.say(str(error))
         return True
-
-    def _return_to_network(self) -> None:
-        """After a jump that came back, to tell it: to the server this boot was handed over, and all is well."""
-        way, settings = self._way, self._settings
-        if way is None or settings is None:
-            return None
-        self.say("back to the network, to tell the server")
-        bind_again(self._let_go, self.say)
-        network = self.devices.network
-        network.start(settings, read_evidence(identity_root(self.devices.root)))
-        deadline = Deadline.after(RETURN_S, self.devices.clock)
-        while not deadline.passed():
-            for candidate in network.candidates():
-                if (candidate.lease.interface, candidate.lease.method) == (way.lease.interface, way.lease.method):
-                    return network.use(candidate)
-            self._attention.idle(1.0)
-        self.say(f"{way.lease.interface}: no address in {RETURN_S:.0f} s; going on without")
-        return None
 
     def _send_recording(self, journal: Journal, timeout_s: float) -> None:
         pack = self.pack_recording
