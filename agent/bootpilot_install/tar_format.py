@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bootpilot_install.errors import ImageError
+from bootpilot_install.tar_fields import (
+    damaged,
+    decimal,
+    identity,
+    number,
+    pax_records,
+    plain,
+    short_name,
+    time_ns,
+    xattrs,
+)
 
 # Exactly so many bytes, fewer only at the end.
 Read = Callable[[int], bytes]
@@ -20,7 +30,6 @@ CHUNK_BYTES = 1 << 20
 MAX_LONG_NAME = 8192
 MAX_PAX_BYTES = 1 << 20
 MAX_SPARSE_PARTS = 1 << 20
-XATTR_KEY = b"SCHILY.xattr."
 
 
 class Kind(Enum):
@@ -90,9 +99,9 @@ class TarReader:
         long_name = long_link = b""
         while (block := self._next_block()) is not None:
             kind = block[156:157]
-            size = _number(block, 124, 12)
+            size = number(block, 124, 12)
             if kind in (b"x", b"g"):
-                records = _pax_records(self._small(size, MAX_PAX_BYTES))
+                records = pax_records(self._small(size, MAX_PAX_BYTES))
                 if kind == b"g":
                     self._globals.update(records)
                 else:
@@ -106,7 +115,7 @@ class TarReader:
                 pax, sparse, long_name, long_link = {}, [], b"", b""
                 yield member
         if pax or long_name or long_link:
-            raise _damaged("it ends between a header and its member")
+            raise damaged("it ends between a header and its member")
 
     def content(self, member: Member) -> Iterator[tuple[int, bytes]]:
         """The member's data with the offset of each piece in the file."""
@@ -119,16 +128,16 @@ class TarReader:
 
     def _take(self, size: int) -> bytes:
         if size > self._left:
-            raise _damaged("a member is shorter than its header says")
+            raise damaged("a member is shorter than its header says")
         data = self._read(size)
         if len(data) < size:
-            raise _damaged("it ends in the middle of a file")
+            raise damaged("it ends in the middle of a file")
         self._left -= size
         return data
 
     def _small(self, size: int, most: int) -> bytes:
         if size > most:
-            raise _damaged(f"a header of {size} bytes")
+            raise damaged(f"a header of {size} bytes")
         self._left, self._padding = size, -size % BLOCK
         return self._take(size)
 
@@ -137,48 +146,48 @@ class TarReader:
         while self._left:
             self._take(min(CHUNK_BYTES, self._left))
         if self._padding and len(self._read(self._padding)) < self._padding:
-            raise _damaged("it ends in the middle of a file")
+            raise damaged("it ends in the middle of a file")
         self._padding = 0
         block = self._read(BLOCK)
         if not block or block == bytes(BLOCK):
             return None
         if len(block) < BLOCK:
-            raise _damaged("it ends in the middle of a header")
+            raise damaged("it ends in the middle of a header")
         # The checksum counts its own eight bytes as blanks.
         said = re.fullmatch(rb"[ \0]*([0-7]{1,7})[ \0]*", block[148:156])
         if not said or int(said[1], 8) != sum(block) - sum(block[148:156]) + 256:
-            raise _damaged("a header's checksum is wrong, or it is no tar archive")
+            raise damaged("a header's checksum is wrong, or it is no tar archive")
         return block
 
     def _member(
         self, block: bytes, pax: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]], long_name: bytes, long_link: bytes
     ) -> Member:
         flag = block[156:157]
-        name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or long_name or _short_name(block)
+        name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or long_name or short_name(block)
         kind = _KINDS.get(flag)
         if kind is None:
-            raise _damaged(f"{name[:200]!a} is of a type that no root file system has: {flag!a}")
-        stored = _decimal(pax, b"size", _number(block, 124, 12))
+            raise damaged(f"{name[:200]!a} is of a type that no root file system has: {flag!a}")
+        stored = decimal(pax, b"size", number(block, 124, 12))
         if kind is Kind.FILE and name.endswith(b"/") and flag != b"S":
             kind = Kind.FOLDER  # as tar wrote them before 1988
             if stored:
-                raise _damaged(f"{name[:200]!a} is a folder with content")
+                raise damaged(f"{name[:200]!a} is a folder with content")
         if kind is not Kind.FILE:
             if stored and kind is not Kind.FOLDER and kind is not Kind.HARD_LINK:
-                raise _damaged(f"{name[:200]!a} is a {kind.value} with content")
+                raise damaged(f"{name[:200]!a} is a {kind.value} with content")
             stored = 0 if kind is not Kind.HARD_LINK else stored
         member = Member(
             name=name,
             kind=kind,
-            mode=_number(block, 100, 8) & 0o7777,
-            uid=_identity(pax, b"uid", _number(block, 108, 8)),
-            gid=_identity(pax, b"gid", _number(block, 116, 8)),
+            mode=number(block, 100, 8) & 0o7777,
+            uid=identity(pax, b"uid", number(block, 108, 8)),
+            gid=identity(pax, b"gid", number(block, 116, 8)),
             stored=stored,
             size=stored,
-            mtime_ns=_time_ns(pax.get(b"mtime"), _number(block, 136, 12)),
+            mtime_ns=time_ns(pax.get(b"mtime"), number(block, 136, 12)),
             link=pax.get(b"linkpath") or long_link or block[157:257].split(b"\0", 1)[0],
-            device=(_number(block, 329, 8), _number(block, 337, 8)) if kind in _DEVICES else (0, 0),
-            xattrs=_xattrs(pax),
+            device=(number(block, 329, 8), number(block, 337, 8)) if kind in _DEVICES else (0, 0),
+            xattrs=xattrs(pax),
         )
         self._left, self._padding = stored, -stored % BLOCK
         if flag == b"S":
@@ -189,28 +198,28 @@ class TarReader:
 
     def _read_old_sparse(self, block: bytes, member: Member) -> None:
         parts = _old_parts(block, 386, 4)
-        more, size = block[482], _number(block, 483, 12)
+        more, size = block[482], number(block, 483, 12)
         while more:
             extension = self._read(BLOCK)
             if len(extension) < BLOCK:
-                raise _damaged("it ends in the middle of a header")
+                raise damaged("it ends in the middle of a header")
             parts += _old_parts(extension, 0, 21)
             more = extension[504]
             if len(parts) > MAX_SPARSE_PARTS:
-                raise _damaged(f"{member.shown} has too many parts")
+                raise damaged(f"{member.shown} has too many parts")
         _set_parts(member, parts, size, self._left)
 
     def _read_sparse(self, member: Member, rows: list[tuple[bytes, bytes]]) -> None:
         values = dict(rows)
-        size = _decimal(values, b"GNU.sparse.realsize", _decimal(values, b"GNU.sparse.size", member.stored))
+        size = decimal(values, b"GNU.sparse.realsize", decimal(values, b"GNU.sparse.size", member.stored))
         if values.get(b"GNU.sparse.major") == b"1":
             parts = self._map_in_content()
         elif b"GNU.sparse.map" in values:
-            numbers = [_plain(word) for word in values[b"GNU.sparse.map"].split(b",")]
+            numbers = [plain(word) for word in values[b"GNU.sparse.map"].split(b",")]
             parts = list(zip(numbers[::2], numbers[1::2], strict=False))
         else:
-            offsets = [_plain(value) for key, value in rows if key == b"GNU.sparse.offset"]
-            lengths = [_plain(value) for key, value in rows if key == b"GNU.sparse.numbytes"]
+            offsets = [plain(value) for key, value in rows if key == b"GNU.sparse.offset"]
+            lengths = [plain(value) for key, value in rows if key == b"GNU.sparse.numbytes"]
             parts = list(zip(offsets, lengths, strict=False))
         _set_parts(member, parts, size, self._left)
 
@@ -220,106 +229,22 @@ class TarReader:
         count = None
         while count is None or text.count(b"\n") < 1 + 2 * count:
             if count is None and b"\n" in text:
-                count = _plain(text.partition(b"\n")[0])
+                count = plain(text.partition(b"\n")[0])
                 if count > MAX_SPARSE_PARTS:
-                    raise _damaged("a sparse file has too many parts")
+                    raise damaged("a sparse file has too many parts")
                 continue
             if len(text) > 64 * MAX_SPARSE_PARTS:
-                raise _damaged("a sparse file's map does not end")
+                raise damaged("a sparse file's map does not end")
             text += self._take(BLOCK)
-        numbers = [_plain(word) for word in text.split(b"\n", 1 + 2 * count)[1 : 1 + 2 * count]]
+        numbers = [plain(word) for word in text.split(b"\n", 1 + 2 * count)[1 : 1 + 2 * count]]
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 _DEVICES = (Kind.CHARACTER_DEVICE, Kind.BLOCK_DEVICE)
 
 
-def _damaged(what: str) -> ImageError:
-    return ImageError(f"the archive is damaged: {what}", "was it packed and uploaded whole?")
-
-
-def _number(block: bytes, start: int, length: int) -> int:
-    """Octal digits, or base 256 where the first bit is set (GNU)."""
-    raw = block[start : start + length]
-    if raw[:1] >= b"\x80":
-        value = int.from_bytes(bytes([raw[0] & 0x7F]) + raw[1:], "big")
-        if raw[0] & 0x40 or value >= 1 << 63:
-            raise _damaged("a number in a header is negative or absurd")
-        return value
-    text = raw.split(b"\0", 1)[0].strip(b" ")
-    if not text:
-        return 0
-    if not re.fullmatch(rb"[0-7]{1,21}", text):
-        raise _damaged(f"{raw!a} is no number")
-    return int(text, 8)
-
-
-def _plain(text: bytes) -> int:
-    if not re.fullmatch(rb"[0-9]{1,18}", text):
-        raise _damaged(f"{text[:40]!a} is no number")
-    return int(text)
-
-
-def _decimal(values: dict[bytes, bytes], key: bytes, otherwise: int) -> int:
-    return _plain(values[key]) if values.get(key) else otherwise
-
-
-def _identity(values: dict[bytes, bytes], key: bytes, otherwise: int) -> int:
-    found = _decimal(values, key, otherwise)
-    # 2^32 - 1 means "as it is" to chown(2).
-    if found >= (1 << 32) - 1:
-        raise _damaged(f"{key.decode()} {found} is no owner")
-    return found
-
-
-def _time_ns(text: bytes | None, whole_s: int) -> int:
-    if text is None:
-        return min(whole_s, 1 << 33) * 10**9
-    found = re.fullmatch(rb"(-?)([0-9]{1,10})(?:\.([0-9]{1,18})[0-9]*)?", text)
-    if not found:
-        raise _damaged(f"{text[:40]!a} is no time")
-    value = int(found[2]) * 10**9 + int((found[3] or b"0").ljust(9, b"0")[:9])
-    return -value if found[1] else value
-
-
-def _short_name(block: bytes) -> bytes:
-    name = block[:100].split(b"\0", 1)[0]
-    prefix = block[345:500].split(b"\0", 1)[0] if block[257:263] == b"ustar\0" else b""
-    return prefix + b"/" + name if prefix else name
-
-
-def _pax_records(raw: bytes) -> list[tuple[bytes, bytes]]:
-    """`length key=value` lines, the length counting itself and the newline."""
-    found, position = [], 0
-    while position < len(raw):
-        blank = raw.find(b" ", position, position + 20)
-        length = _plain(raw[position:blank]) if blank > 0 else 0
-        record = raw[position : position + length]
-        if length <= blank + 1 - position or len(record) < length or not record.endswith(b"\n"):
-            raise _damaged("a pax header is malformed")
-        key, sign, value = record[blank + 1 - position : -1].partition(b"=")
-        if not sign:
-            raise _damaged("a pax header is malformed")
-        found.append((key, value))
-        position += length
-    return found
-
-
-def _xattrs(pax: dict[bytes, bytes]) -> dict[str, bytes]:
-    """Names of attributes are text to every tool that makes them. LIBARCHIVE's own form always stands beside this one."""
-    prefix = XATTR_KEY
-    found = {}
-    for key, value in pax.items():
-        if key.startswith(prefix):
-            name = key[len(prefix) :].decode(errors="replace")
-            if "\0" in name or not name:
-                raise _damaged("an extended attribute without a name")
-            found[name] = value
-    return found
-
-
 def _old_parts(block: bytes, start: int, count: int) -> list[tuple[int, int]]:
-    rows = [(_number(block, start + 24 * i, 12), _number(block, start + 24 * i + 12, 12)) for i in range(count)]
+    rows = [(number(block, start + 24 * i, 12), number(block, start + 24 * i + 12, 12)) for i in range(count)]
     return [(offset, length) for offset, length in rows if offset or length]
 
 
@@ -327,8 +252,8 @@ def _set_parts(member: Member, parts: list[tuple[int, int]], size: int, left: in
     end = 0
     for offset, length in parts:
         if offset < end or offset + length > size:
-            raise _damaged(f"{member.shown}: the parts of a sparse file overlap or lie outside of it")
+            raise damaged(f"{member.shown}: the parts of a sparse file overlap or lie outside of it")
         end = offset + length
     if sum(length for _, length in parts) > left:
-        raise _damaged(f"{member.shown}: a sparse file has less data than its map says")
+        raise damaged(f"{member.shown}: a sparse file has less data than its map says")
     member.parts, member.size = parts, size
