@@ -11,7 +11,7 @@ import warnings
 
 from bootpilot_agent import __version__
 
-# Everything that is started by name, FILTERS and mkfs among them. Not kexec: where there is none (riscv64) the agent calls it.
+# All that is started by name; FILTERS and mkfs among them. Not kexec: where there is none (riscv64), the agent makes its calls.
 PROGRAMS = (
     "blkid", "chroot", "gzip", "ip", "mke2fs", "mkfs.vfat", "mkswap", "modprobe", "mount", "sfdisk", "udhcpc",
     "umount", "xz", "zstd",
