@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (AgentError, BuildError, FaultsError, ScenarioError) as error:
         print(f"fault-matrix: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("fault-matrix: stopped", file=sys.stderr)
+        print("fault-matrix: stopped", file=sys.stderr, flush=True)
+        os._exit(2)  # not by the interpreter's own end, which waits for the threads of what still runs
     return 2
 
 

@@ -52,8 +52,11 @@ def run_all(
                     continue
                 met = "as it must" if outcome.meets(runs[number].scenario.expect) else "NOT as it must"
                 say(f"{outcome.scenario}, {outcome.loader}: {outcome.came} after {outcome.seconds:.1f} s, {met}")
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            # Nobody waits for those that run: they end with this process (PR_SET_PDEATHSIG in cell.py).
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
     return [outcomes[number] for number in sorted(outcomes)], failures
 
 
