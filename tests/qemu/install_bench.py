@@ -136,7 +136,8 @@ class Board:
         def judge(run: "Run", call: Call) -> Fate:
             if stage in call.stages():
                 run.running.cut_power()
-            return Fate.CARRY
+            # It has a connection of its own, and may overtake the last stage's word.
+            return Fate.LOSE if call.ends("done") else Fate.CARRY
 
         return self.run(lambda run: run.running.is_cut(), f"the power is cut at {stage}", judge)
 
