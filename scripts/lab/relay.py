@@ -63,7 +63,7 @@ def carry_all(_: Call) -> Fate:
 
 
 class Relay:
-    """Listens on `port` of the loopback for as long as `relay` lasts. `judge` may be replaced at any time; it may also wait,
+    """Listens on `port` of the loopback until it is closed. `judge` may be replaced at any time; it may also wait,
     which delays that one request. `calls` are all requests so far but those for artifacts.
     """
 
@@ -82,9 +82,11 @@ class Relay:
         return "http"
 
     def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        """Nobody listens any more, for good: who connects is refused."""
+        if self._thread.is_alive():
+            self._http.shutdown()
+            self._thread.join()
+            self._http.server_close()
 
     def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         """Carry one request as the judge wants it. Raises OSError or HTTPException where the server does not answer."""

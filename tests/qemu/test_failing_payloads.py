@@ -1,4 +1,4 @@
-"""Payloads that a board cannot hold, or that die: it says so, or comes back to its loader, and asks again."""
+"""Payloads that a board cannot hold, that die, or that hang: the board says so or comes back, or the server notices."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,10 @@ import pytest
 from scripts.benchmark.baseline import padded_initrd
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
+from scripts.lab.site_folder import site_files
+from scripts.lab.verdict import JUMP
 from scripts.lab.vm import start_guest
+from tests.qemu.waiting import wait_for
 
 pytestmark = pytest.mark.long
 DEADLINE_S = 600.0
@@ -49,3 +52,18 @@ def test_a_board_whose_payload_panics_comes_back_to_its_loader_and_asks_again(
     with start_guest(replace(guest, stop_at_reset=False)) as running:
         panic = running.wait_for_line(r"Kernel panic", DEADLINE_S)
         running.wait_for_line(r"plan: boot ", DEADLINE_S, after=running.lines.index(panic))
+
+
+def test_the_server_notices_a_payload_that_hangs(built: Callable[[str], Built], server: BootServer, folder: Path) -> None:
+    server.start()
+    made = built("amd64")
+    machine = replace(made.machine, payload_arguments=(*made.machine.payload_arguments, "rdinit=/bin/sh"))
+    kernel = server.add_artifact(made.workload.kernel, "vmlinuz")
+    initrd = server.add_artifact(made.workload.initrd, "initrd", made.workload.initrd_unpacked_bytes)
+    files = site_files(machine, kernel, initrd)
+    server.apply({name: text.replace("expects =", "payload_up_deadline_s = 30\nexpects =") for name, text in files.items()})
+    guest = make_guest(made, "hangs", folder, Wiring(servers=(server_url(server),)))
+    with start_guest(guest) as running:
+        # A shell that waits for somebody at the console, where nobody is.
+        running.wait_for_line(JUMP.pattern, DEADLINE_S)
+        wait_for(lambda: server.json("node", "list")[0]["state"] == "payload silent", DEADLINE_S)

@@ -33,6 +33,7 @@ def test_a_board_installs_itself_and_boots_its_disk_with_and_without_a_server(
         planned = board.run_to_system()
         assert (planned.stages(), planned.kernels(), planned.boots()) == ([], 1, 2)
         server.stop()
+        bench.relay.close()
         alone = board.run(lambda run: run.verdict() is not None and b"Boot 3 " in fetch(port, "/"), "it boots alone")
         assert (alone.kernels(), alone.boots()) == (1, 3)
         assert card.changed() == []

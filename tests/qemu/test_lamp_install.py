@@ -62,5 +62,6 @@ def test_a_board_serves_its_database_from_its_disk_after_each_power_cycle_and_wi
         planned = power_on(2, "from its disk")
         assert (planned.stages(), planned.kernels()) == ([], 1)
         server.stop()
+        bench.relay.close()
         assert power_on(3, "without a server").kernels() == 1
         assert card.changed() == []
