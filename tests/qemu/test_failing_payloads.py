@@ -67,3 +67,4 @@ def test_the_server_notices_a_payload_that_hangs(built: Callable[[str], Built], 
         # A shell that waits for somebody at the console, where nobody is.
         running.wait_for_line(JUMP.pattern, DEADLINE_S)
         wait_for(lambda: server.json("node", "list")[0]["state"] == "payload silent", DEADLINE_S)
+        assert not any("Kernel panic" in line.text for line in running.lines)
