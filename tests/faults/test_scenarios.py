@@ -1,10 +1,14 @@
 """Written boots: what can be read, and what is named when it cannot."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from scripts.scenarios.reading import ScenarioError, parse_rows, read_rows
 from scripts.scenarios.scenario import Adapter, Do, Expect, Part, Runner
 
+TABLE = Path(__file__).parents[2] / "scripts/faults/MATRIX.md"
 WHOLE = """
 [slow]
 what = "Something is slow"
@@ -66,3 +70,9 @@ def test_the_rows_of_the_matrix_can_all_be_read() -> None:
         assert row.what[0].upper() == row.what[0], row.name
         assert not row.what.endswith("."), row.name
         assert bool(row.test) == (row.runner is Runner.QEMU), row.name
+
+
+def test_the_published_table_has_every_row_and_no_unverified_boot() -> None:
+    text = TABLE.read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| ([a-z0-9-]+) \|", text, re.MULTILINE)) - {"row"} == set(read_rows())
+    assert text.endswith("Unverified boots: 0.\n")
