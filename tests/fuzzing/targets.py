@@ -3,6 +3,8 @@
 Used by hypothesis (test_targets.py) and by the coverage-guided fuzzer (fuzz.py), which also runs where there is no pytest.
 """
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,8 +54,10 @@ def run_target(target: Target, content: bytes) -> None:
 
 @cache
 def scratch() -> Path:
-    """A folder for parsers that read files; it goes with the machine's temporary files."""
-    return Path(tempfile.mkdtemp(prefix="bootpilot-fuzzing-"))
+    """A folder for parsers that read files; it goes with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="bootpilot-fuzzing-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @dataclass(frozen=True)
