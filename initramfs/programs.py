@@ -16,6 +16,8 @@ _ROOT_PACKAGES = (
     "python3",
     "python3-netifaces",  # PyPI has the source only
     "libudev1",  # for pyudev
+    "libzstd1",  # kernels on a board's disk may be packed so; trixie's kmod opens neither by linking
+    "liblzma5",
     "libc-bin",  # ldd, with which PyInstaller finds libraries
     "bash",  # ldd is a bash script
     "coreutils",
@@ -42,8 +44,8 @@ KEXEC = "sbin/kexec"
 # Tells what is on a partition of any disk, LVM, RAID and encryption too, by its UUID and label; busybox's knows less.
 BLKID = "sbin/blkid"
 KMOD_NAMES = ("modprobe", "insmod", "rmmod", "lsmod", "modinfo")
-# Opened by glibc at run time; pthread_exit aborts without it.
-OPENED_LIBRARIES = ("libgcc_s.so.1",)
+# Opened at run time: by glibc, where pthread_exit aborts without it; by the agent, for packed kernels; by trixie's kmod.
+OPENED_LIBRARIES = ("libgcc_s.so.1", "libzstd.so.1", "liblzma.so.5")
 
 
 def root_packages(architecture: Architecture) -> PackageSet:

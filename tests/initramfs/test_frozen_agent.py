@@ -12,17 +12,19 @@ from initramfs.chroot import run_in_root
 
 AMD64 = ARCHITECTURES["amd64"]
 AGENT = "/opt/bootpilot/bootpilot-agent"
+BLKID = "usr/sbin/blkid"
 
 
 @pytest.fixture
 def bare_root(loader_tree: Path, tmp_path: Path) -> Path:
-    """The agent, the libraries that the image gives it, and the dynamic loader: no /usr, no shell, no ldconfig."""
+    """The agent, the libraries that the image gives it, blkid and the dynamic loader: no /usr, no shell, no ldconfig."""
     root = tmp_path / "root"
-    for name in ("proc", "dev", "tmp", "opt", "lib64", "lib"):
+    for name in ("proc", "dev", "tmp", "opt", "lib64", "lib", "sbin"):
         (root / name).mkdir(parents=True)
     shutil.copytree(loader_tree / "opt" / "bootpilot", root / "opt" / "bootpilot", symlinks=True)
     shutil.copytree(loader_tree / "usr" / "lib" / AMD64.triplet, root / "lib" / AMD64.triplet, symlinks=True)
     shutil.copy(loader_tree / AMD64.dynamic_loader, root / AMD64.dynamic_loader)
+    shutil.copy(loader_tree / BLKID, root / "sbin/blkid")
     return root
 
 
