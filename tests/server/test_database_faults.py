@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 
 from bootpilot_agent.plan import Report
+from bootpilot_server.store.database import Database
 from bootpilot_server.store.dialect import copy_database
 from tests.fakes.bench import Bench
 from tests.fakes.reports import again, make_report, serial
@@ -85,6 +86,19 @@ def test_a_copy_from_a_week_ago_in_its_place_is_used_without_a_restart(home: Pat
             assert ask(server, make_report(evidence=serial(f"10000000000000{number:02}"))).status_code == 200
         assert "it goes on with the one that is there now" in server.output.read_text()
     assert len(boards(database)) == 19
+
+
+def test_a_worker_that_has_just_begun_goes_on_with_what_was_put_in_its_place(home: Path) -> None:
+    """One that gave up instead would take the whole server down: gunicorn ends where a worker does not begin."""
+    path, copy = home / "state.sqlite", home / "copy.sqlite"
+    with running_server(home) as server:
+        assert ask(server).status_code == 200
+        copy_database(path, copy)
+    begun = Database(path)
+    copy.replace(path)
+    begun.identify()
+    begun.close()
+    assert len(boards(path)) == 1
 
 
 def test_the_database_of_another_server_is_never_written_to(home: Path, open_bench: Bench) -> None:

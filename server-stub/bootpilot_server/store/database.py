@@ -110,8 +110,10 @@ class Database:
             return self._opened
 
     def _reopened(self, former: _Opened) -> _Opened:
-        # Looked at without opening it: a database that is not ours keeps its journal, and the former one its own.
-        if not self._server_id or peek(self.path) != (REVISION, self._server_id):
+        # Looked at without opening it: a database that is not ours keeps its journal, and the former one its own. Who has only
+        # just begun, and knows no server's name yet, is the server of what is there now.
+        revision, server_id = peek(self.path)
+        if revision != REVISION or self._server_id not in ("", server_id):
             raise DatabaseUnavailableError(
                 f"{self.path} was replaced by the database of another server or program; if that is meant, restart this one"
             )
