@@ -36,6 +36,7 @@ def test_a_board_boots_from_its_card_through_u_boot_to_a_page_in_ram(
         wait_for_events(server, "handover", "payload-up")
 
 
+@pytest.mark.long
 def test_a_pc_finds_a_server_that_comes_a_minute_late_past_a_dead_cable(
     built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:
