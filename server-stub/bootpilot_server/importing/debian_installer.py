@@ -9,6 +9,7 @@ from bootpilot_server.artifacts.artifact_import import Imported, import_artifact
 from bootpilot_server.errors import OperatorError
 from bootpilot_server.importing.apt import download
 from bootpilot_server.importing.debian_profile import TEMPLATES, profile_text
+from bootpilot_server.importing.media import store_initrd
 from bootpilot_server.importing.netboot_package import Images, Netboot, take_images
 from bootpilot_server.importing.site_texts import SiteText, template_texts, write_new
 from bootpilot_server.server import Server
@@ -62,7 +63,4 @@ def _store(server: Server, netboot: Netboot, images: Images) -> tuple[Imported, 
     if kernel.kernel_arch != netboot.arch:
         found = kernel.kernel_arch or "nothing that kexec takes"
         raise OperatorError(f"{netboot.kernel}: is a kernel for {found}, expected {netboot.arch}")
-    initrd = import_artifact(server, images.initrd, f"{name}-initrd")
-    if initrd.facts.role != "initrd" or not initrd.unpacked_bytes:
-        raise OperatorError(f"{netboot.initrd}: is no initrd that can be unpacked", "fetch the package again")
-    return kernel, initrd
+    return kernel, store_initrd(server, images.initrd, f"{name}-initrd", netboot.initrd, "fetch the package again")

@@ -1,5 +1,8 @@
 """The profile of an unattended debian-installer, as text for an operator to read and change."""
 
+from collections.abc import Iterator
+
+from bootpilot_server.importing.media import FOLDER, GUARD_SETTINGS, files_toml, mode_of
 from bootpilot_server.importing.netboot_package import Netboot
 
 # Copied into templates/: what all installers share, and what is debian-installer's own.
@@ -26,7 +29,6 @@ TEMPLATES = {
         "bootpilot-report.service",
     ),
 }
-FOLDER = "/etc/bootpilot"
 # What Linux calls the first serial port there, and the machines that have it under another name.
 CONSOLES = {
     "amd64": ("ttyS0", "a PC"),
@@ -35,15 +37,13 @@ CONSOLES = {
 }
 
 
-def files_toml() -> str:
-    """[[file]] of every template: the preseed file where the installer looks for it, all others side by side."""
-    tables = []
+def template_files() -> Iterator[tuple[str, str, str]]:
+    """Every template, where a board finds it, and its mode: the preseed file where the installer looks for it, all others side
+    by side.
+    """
     for folder, names in TEMPLATES.items():
         for name in names:
-            path = "/preseed.cfg" if name == "preseed.cfg" else f"{FOLDER}/{name}"
-            mode = "0755" if name.endswith(".sh") else "0600"
-            tables.append(f'[[file]]\npath = "{path}"\ntemplate = "{folder}/{name}"\nmode = "{mode}"')
-    return "\n\n".join(tables)
+            yield f"{folder}/{name}", "/preseed.cfg" if name == "preseed.cfg" else f"{FOLDER}/{name}", mode_of(name)
 
 
 def profile_text(netboot: Netboot, version: str, artifacts: str, mirror: str) -> str:
@@ -86,16 +86,6 @@ ssh_keys = []
 packages = "apache2 mariadb-server php libapache2-mod-php php-mysql openssh-server"
 # An installation that is not over so many seconds after its start has failed; shorter than done_deadline_s above.
 give_up_s = 20000
-# Which disk may be written: exactly one that fits all of this, and never the card. Globs; "" fits any.
-disk_transports = "sata usb nvme"
-disk_min_gb = 8
-disk_model = ""
-disk_serial = ""
-disk_path = ""
-# true: what is on the disk is lost, whoever put it there.
-disk_wipe = false
-# So many seconds after it finds no server, the board starts this system by itself; -1: never.
-autonomous_after_s = 300
-
-{files_toml()}
+{GUARD_SETTINGS}
+{files_toml(template_files())}
 """

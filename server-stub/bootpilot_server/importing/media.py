@@ -2,7 +2,7 @@
 installers have in common, as text for an operator to read and change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,8 @@ SHARED = (
 REPORT = ("report-boot.sh", "bootpilot-report.service")
 # And for initramfs-tools.
 KEEP_NOTE = "keep-note.sh"
+# In [settings] of every profile that was imported.
 GUARD_SETTINGS = """\
-# An installation that is not over so many seconds after its start has failed; shorter than done_deadline_s above.
-give_up_s = 6000
 # Which disk may be written: exactly one that fits all of this, and never the card. Globs; "" fits any.
 disk_transports = "sata usb nvme"
 disk_min_gb = 8
@@ -90,10 +89,16 @@ def _store(server: Server, media: Media) -> tuple[Imported, Imported]:
     if found.kernel_arch != media.arch:
         what = f"a kernel for {found.kernel_arch}" if found.kernel_arch else "nothing that kexec takes"
         raise OperatorError(f"{media.kernel}: is {what}, expected {media.arch}", "--arch says which boards are meant")
-    initrd = import_artifact(server, media.initrd, f"{media.name}-{media.initrd.name}")
-    if initrd.facts.role != "initrd" or not initrd.unpacked_bytes:
-        raise OperatorError(f"{media.initrd}: is no initrd that can be unpacked", "fetch the file again")
+    initrd = store_initrd(server, media.initrd, f"{media.name}-{media.initrd.name}", str(media.initrd), "fetch the file again")
     return found, initrd
+
+
+def store_initrd(server: Server, path: Path, name: str, told: str, hint: str) -> Imported:
+    """An installer's initrd. `told` is what a person knows the file by. Raises OperatorError if it is none."""
+    initrd = import_artifact(server, path, name)
+    if initrd.facts.role != "initrd" or not initrd.unpacked_bytes:
+        raise OperatorError(f"{told}: is no initrd that can be unpacked", hint)
+    return initrd
 
 
 def _profile_text(media: Media, installer: Installer, artifacts: str) -> str:
@@ -109,17 +114,26 @@ payload_up_deadline_s = 1800
 {artifacts}
 
 [settings]
-{installer.settings}{GUARD_SETTINGS}
+{installer.settings}\
+# An installation that is not over so many seconds after its start has failed; shorter than done_deadline_s above.
+give_up_s = 6000
+{GUARD_SETTINGS}
 {_files_toml(installer)}
 """
 
 
 def _files_toml(installer: Installer) -> str:
-    files = [(f"installers/{name}", f"{FOLDER}/{name}", _mode(name)) for name in SHARED]
-    files += [(f"debian-installer/{name}", f"{FOLDER}/{name}", _mode(name)) for name in installer.report]
+    files = [(f"installers/{name}", f"{FOLDER}/{name}", mode_of(name)) for name in SHARED]
+    files += [(f"debian-installer/{name}", f"{FOLDER}/{name}", mode_of(name)) for name in installer.report]
     files += [(f"{installer.folder}/{name}", path, mode) for name, (path, mode) in installer.own.items()]
+    return files_toml(files)
+
+
+def files_toml(files: Iterable[tuple[str, str, str]]) -> str:
+    """[[file]] of each template: its name, where the board finds it, and its mode."""
     return "\n\n".join(f'[[file]]\npath = "{path}"\ntemplate = "{template}"\nmode = "{mode}"' for template, path, mode in files)
 
 
-def _mode(name: str) -> str:
+def mode_of(name: str) -> str:
+    """Of a template that has no other."""
     return "0755" if name.endswith(".sh") else "0600"

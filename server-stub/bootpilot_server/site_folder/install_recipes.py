@@ -7,7 +7,6 @@ stand-in takes its place; a text without marks is checked as it is. No I/O here.
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
 
-from bootpilot_agent.artifact import SHA256_PATTERN
 from bootpilot_agent.fields import FieldError, Fields, Json
 from bootpilot_agent.install_order import (
     DEFAULT_TRANSPORTS,
@@ -25,6 +24,7 @@ from bootpilot_agent.mark import MAX_AUTONOMOUS_S
 from bootpilot_server.deciding.install_rendering import STAND_INS, order_json
 from bootpilot_server.deciding.recipes import ArtifactRef, ImageRecipe, InstallRecipe, OrderPart, Profile, Template
 from bootpilot_server.deciding.rendering import secrets_in, template_faults
+from bootpilot_server.site_folder.artifact_refs import read_ref
 from bootpilot_server.site_folder.findings import Finding, Table
 from bootpilot_server.site_folder.toml_lines import Path, key_lines, line_of
 
@@ -90,14 +90,7 @@ def _image(table: Table) -> ImageRecipe:
 
 
 def _ref(table: Table) -> ArtifactRef:
-    ref = ArtifactRef(
-        sha256=table.text(
-            "sha256", pattern=SHA256_PATTERN, expected="64 lower-case hex digits, as `bootpilot artifact add` prints them"
-        ),
-        name=table.text("name", ""),
-        size_bytes=table.number("size", 0),
-        unpacked_bytes=table.number("unpacked_size", 0),
-    )
+    ref = read_ref(table)
     table.close()
     return ref
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from bootpilot_agent.fields import FieldError
 from bootpilot_agent.install_order import ORDER_PATH
 from bootpilot_agent.linked_folders import check_unlinked
-from bootpilot_agent.plan import ARCHITECTURES, SHA256_PATTERN, DtbPolicy, Watchdog, check_command_line
+from bootpilot_agent.plan import ARCHITECTURES, DtbPolicy, Watchdog, check_command_line
 from bootpilot_server.deciding.recipes import ArtifactRef, Expects, FileRecipe, Profile, Setting, Template
+from bootpilot_server.site_folder.artifact_refs import read_ref
 from bootpilot_server.site_folder.findings import Table
 from bootpilot_server.site_folder.install_recipes import read_install
 from bootpilot_server.site_folder.local_recipes import read_local
@@ -101,14 +102,7 @@ def check_command_line_of(payload: Profile, table: Table) -> None:
 
 
 def _artifact(table: Table) -> ArtifactRef:
-    ref = ArtifactRef(
-        sha256=table.text(
-            "sha256", pattern=SHA256_PATTERN, expected="64 lower-case hex digits, as `bootpilot artifact add` prints them"
-        ),
-        name=table.text("name", ""),
-        size_bytes=table.number("size", 0),
-        unpacked_bytes=table.number("unpacked_size", 0),
-    )
+    ref = read_ref(table)
     if table.path[-1] != "dtb":
         table.close()
     return ref
