@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from bootpilot_agent.card import Card
 from bootpilot_agent.card_settings import CARD_FILE
@@ -62,7 +62,10 @@ class BootNote:
 def make_note(plan: Plan, way: "Way", settings: Settings, origin: "Origin") -> BootNote:
     """The note for one plan, had over this way."""
     payload = plan.boot or plan.local
-    return BootNote(
+    return _note(
+        way.candidate,
+        settings,
+        origin,
         node_id=plan.node_id,
         boot_id=plan.boot_id,
         server=way.server,
@@ -71,7 +74,6 @@ def make_note(plan: Plan, way: "Way", settings: Settings, origin: "Origin") -> B
         install_id=plan.install_id,
         watchdog=plan.watchdog,
         profile=payload.profile if payload else "",
-        **_surroundings(way.candidate, settings, origin),
     )
 
 
@@ -80,7 +82,10 @@ def make_lone_note(mark: Mark, boot_id: str, way: "Candidate", settings: Setting
     later, "" where nobody has named any.
     """
     named = settings.servers or way.server_urls
-    return BootNote(
+    return _note(
+        way,
+        settings,
+        origin,
         node_id=mark.node_id,
         boot_id=boot_id,
         server=named[0] if named else "",
@@ -89,49 +94,49 @@ def make_lone_note(mark: Mark, boot_id: str, way: "Candidate", settings: Setting
         install_id=mark.install_id,
         watchdog=Watchdog.STOP,
         profile="",
-        **_surroundings(way, settings, origin),
     )
 
 
-class _Surroundings(TypedDict):
-    """What does not come from a plan."""
-
-    ca: str | None
-    card_partuuid: str | None
-    card_cid: str | None
-    card_path: str | None
-    loader_builds: tuple[str, ...]
-    simulated: bool
-    client_id: str
-    interface: str
-    mac: str
-    method: str
-    address: str
-    gateway: str
-    dns: tuple[str, ...]
-    vlan: int | None
-    loader_settings: tuple[str, ...]
-
-
-def _surroundings(way: "Candidate", settings: Settings, origin: "Origin") -> _Surroundings:
+def _note(
+    way: "Candidate",
+    settings: Settings,
+    origin: "Origin",
+    *,
+    node_id: str,
+    boot_id: str,
+    server: str,
+    server_source: str,
+    token: str,
+    install_id: str | None,
+    watchdog: str,
+    profile: str,
+) -> BootNote:
     lease, card, earlier = way.lease, origin.card, origin.earlier
-    return {
-        "ca": settings.ca or None,
-        "card_partuuid": card.partuuid if card else earlier.card_partuuid or None,
-        "card_cid": (card.cid if card else earlier.card_cid) or None,
-        "card_path": (card.disk_path if card else earlier.card_path) or None,
-        "loader_builds": (*earlier.loader_builds, origin.build_id),
-        "simulated": settings.simulated,
-        "client_id": lease.client_id,
-        "interface": lease.interface,
-        "mac": way.mac,
-        "method": lease.method,
-        "address": lease.address,
-        "gateway": lease.gateway,
-        "dns": lease.dns,
-        "vlan": settings.vlan,
-        "loader_settings": origin.settings,
-    }
+    return BootNote(
+        node_id=node_id,
+        boot_id=boot_id,
+        server=server,
+        server_source=server_source,
+        ca=settings.ca or None,
+        token=token,
+        install_id=install_id,
+        card_partuuid=card.partuuid if card else earlier.card_partuuid or None,
+        card_cid=(card.cid if card else earlier.card_cid) or None,
+        card_path=(card.disk_path if card else earlier.card_path) or None,
+        loader_builds=(*earlier.loader_builds, origin.build_id),
+        simulated=settings.simulated,
+        client_id=lease.client_id,
+        interface=lease.interface,
+        mac=way.mac,
+        method=lease.method,
+        address=lease.address,
+        gateway=lease.gateway,
+        dns=lease.dns,
+        vlan=settings.vlan,
+        watchdog=watchdog,
+        profile=profile,
+        loader_settings=origin.settings,
+    )
 
 
 @dataclass(frozen=True)

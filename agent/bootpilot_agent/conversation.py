@@ -128,16 +128,17 @@ class EventSender:
     source: Source = Source.AGENT
 
     def send_events(self, body: bytes) -> None:
-        self._post("events", "application/json", body)
+        self._send("POST", "events", "application/json", body, EVENTS_S)
 
     def send_log(self, text: bytes) -> None:
-        self._post(f"log?source={self.source}&offset=0", "text/plain; charset=utf-8", text)
+        self._send("POST", f"log?source={self.source}&offset=0", "text/plain; charset=utf-8", text, EVENTS_S)
 
     def send_recording(self, packed: bytes) -> None:
         self._send("PUT", "recording", "application/octet-stream", packed, RECORDING_S)
 
-    def _post(self, what: str, kind: str, body: bytes) -> None:
-        self._send("POST", what, kind, body, EVENTS_S)
+    def send_word(self, what: str, body: bytes, seconds: float) -> None:
+        """`done` or `failed`, as JSON."""
+        self._send("POST", what, "application/json", body, seconds)
 
     def _send(self, method: str, what: str, kind: str, body: bytes, seconds: float) -> None:
         answer = self.transport.ask(

@@ -8,13 +8,11 @@ class AgentError(Exception):
     """A boot step failed.
 
     `message` says what failed with the values that differ; `hint` says what a person can do next. `stage` names the step on
-    the console and in the `failed` event; `exit_code` is stable for scripts; `retryable` is False where only a change on
-    the card or the server helps (the agent still tries again for ever, but slowly).
+    the console and in the `failed` event; `exit_code` is stable for scripts.
     """
 
     stage = "agent"
     exit_code = 70
-    retryable = True
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -30,7 +28,6 @@ class SettingsError(AgentError):
 
     stage = "settings"
     exit_code = 64
-    retryable = False
 
 
 class DriverError(AgentError):
@@ -71,7 +68,6 @@ class PlanError(AgentError):
 
     stage = "plan"
     exit_code = 68
-    retryable = False
 
 
 class MemoryTooSmallError(AgentError):
@@ -79,7 +75,6 @@ class MemoryTooSmallError(AgentError):
 
     stage = "memory"
     exit_code = 69
-    retryable = False
 
 
 class FetchError(AgentError):

@@ -16,7 +16,6 @@ from bootpilot_agent.events import MAX_EVENTS_PER_REQUEST, Event, EventName, Sou
 from bootpilot_agent.fields import Json
 from bootpilot_agent.taps import tap
 
-SEND_S = 5.0
 RETRY_S = 10.0
 # Progress of a download: the first after 5 s, then ever more seldom, so that an ordinary boot stays within four requests.
 PROGRESS_S = (5.0, 15.0, 30.0, 60.0)

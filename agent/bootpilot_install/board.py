@@ -4,6 +4,7 @@ import os
 import traceback
 from pathlib import Path
 
+from bootpilot_agent.boot_note import BOOT_JSON
 from bootpilot_agent.console import CONSOLE, ignore_stop_characters
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.drivers import Coldplug
@@ -21,7 +22,6 @@ from bootpilot_install.errors import InstallError, OrderError
 from bootpilot_install.main import Job, install
 from bootpilot_install.steps import BoardSteps, Place
 
-NOTE_PATH = "bootpilot/boot.json"
 PROGRAM_FOLDERS = os.environ.get("PATH", DEFAULT_PATH)
 # In the root file system, which is all memory: the next system's kernel and initrd.
 PAYLOAD_FOLDER = Path("/payload")
@@ -77,13 +77,13 @@ def make_devices(note: BoardNote, build: Build, wall_clock: WallClock) -> Device
 
 def read_job(root: Path) -> Job:
     """The order and the note as the agent left them in this root. Raises OrderError that says which field is wrong."""
-    note = _read(root / NOTE_PATH, MAX_NOTE_BYTES, "the loader's agent puts it there; was this installer started without it?")
+    note = _read(root / BOOT_JSON, MAX_NOTE_BYTES, "the loader's agent puts it there; was this installer started without it?")
     order = _read(root / ORDER_PATH.lstrip("/"), MAX_ORDER_BYTES, "the profile needs an [install] table; see `bootpilot check`")
     try:
         told = BoardNote.from_bytes(note)
     except FieldError as error:
         raise OrderError(
-            f"/{NOTE_PATH}: {error}; nothing was written", "start this installer by a plan of the server"
+            f"/{BOOT_JSON}: {error}; nothing was written", "start this installer by a plan of the server"
         ) from error
     try:
         return Job(InstallOrder.from_json(order), told)

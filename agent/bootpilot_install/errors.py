@@ -18,7 +18,6 @@ class OrderError(InstallError):
 
     stage = "order"
     exit_code = 81
-    retryable = False
 
 
 class GuardError(InstallError):
@@ -26,7 +25,6 @@ class GuardError(InstallError):
 
     stage = "guard"
     exit_code = 82
-    retryable = False
 
 
 class DiskError(InstallError):
@@ -41,7 +39,6 @@ class ImageError(InstallError):
 
     stage = "image"
     exit_code = 84
-    retryable = False
 
 
 class DiskFullError(ImageError):

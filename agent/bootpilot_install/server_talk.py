@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from bootpilot_agent.console import Console
 from bootpilot_agent.conversation import EventSender
 from bootpilot_agent.deadline import Chance, Deadline, growing_waits
-from bootpilot_agent.errors import AgentError, ServerError, TransportError
+from bootpilot_agent.errors import AgentError, ServerError
 from bootpilot_agent.events import EventName, Source
 from bootpilot_agent.fields import Json
 from bootpilot_agent.journal import Journal
-from bootpilot_agent.plan_client import server_error
 from bootpilot_agent.transport import Route, Transport
 from bootpilot_install.board_note import BoardNote
 from bootpilot_install.stages import Stage
@@ -37,15 +36,17 @@ class ServerTalk:
     chance: Chance
     pause: Callable[[float], None] = time.sleep
     journal: Journal = field(default_factory=lambda: Journal(source=Source.INSTALLER))
-    _words: Transport | None = None
+    _words: EventSender | None = None
     _said: int = 0
     _next_at_s: float = 0.0
 
     def open(self, route: Route) -> None:
         """From now on events go out, those from before at once. The journal's thread has a connection of its own."""
-        self._words = Transport(route)
-        note = self.note
-        self.journal.open(EventSender(Transport(route), note.server, note.boot_id, note.token, Source.INSTALLER))
+        self._words = self._sender(route)
+        self.journal.open(self._sender(route))
+
+    def _sender(self, route: Route) -> EventSender:
+        return EventSender(Transport(route), self.note.server, self.note.boot_id, self.note.token, Source.INSTALLER)
 
     def tell(self, stage: Stage, **data: Json) -> None:
         """A stage is over: sent at once, with the console's text so far, by a thread of its own."""
@@ -86,7 +87,7 @@ class ServerTalk:
         waits = growing_waits(1.0, 15.0, self.chance)
         while self._words is not None:
             try:
-                self._post(self._words, what, json.dumps(body).encode())
+                self._words.send_word(what, json.dumps(body).encode(), POST_S)
             except ServerError as error:
                 self.console.say(f"{what}: {error.message}")
                 return False
@@ -99,16 +100,3 @@ class ServerTalk:
             else:
                 return True
         return False
-
-    def _post(self, transport: Transport, what: str, body: bytes) -> None:
-        answer = transport.ask(
-            "POST",
-            f"{self.note.server}/v1/boots/{self.note.boot_id}/{what}",
-            deadline=Deadline.after(POST_S),
-            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self.note.token}"},
-            body=body,
-        )
-        if answer.status >= 500 or answer.status == 429:
-            raise TransportError(f"{what}: HTTP {answer.status}")
-        if answer.status >= 300:
-            raise server_error(answer)

@@ -5,6 +5,7 @@ Blocking work runs in a thread, so that leases are renewed, drivers loaded and t
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -134,7 +135,7 @@ class BoardSteps:
     def make_file_systems(self) -> None:
         for part in self.parts:
             if part.order is not None:
-                self._attend(lambda part=part: make_file_system(part))  # type: ignore[misc]
+                self._attend(partial(make_file_system, part))
 
     def write_files(self, job: Job) -> None:
         self._attend(lambda: self._mounts.mount_new(self.parts))

@@ -72,4 +72,3 @@ def _head(pattern: str, text: str) -> str:
 
 
 debian_key = cmp_to_key(compare_debian)
-entry_key = cmp_to_key(compare_entries)
