@@ -14,7 +14,7 @@ from initramfs.packages import Packages
 from initramfs.progress import Progress
 from scripts.rootfs.description import Description, Method, read_description
 from scripts.rootfs.installed import installed_recipe
-from scripts.rootfs.tar_archive import compress, read_content
+from scripts.rootfs.tar_archive import compress, names_in
 from scripts.rootfs.unpacked import unpacked_recipe
 
 FACTS = "facts.json"
@@ -65,17 +65,18 @@ def build_rootfs(wanted: str, arch: str, progress: Progress | None = None, *, re
         with progress.step(f"making {described.name} for {arch} of {len(recipe.packages)} packages"):
             archive = recipe.make(work)
         with progress.step(f"compressing {name}"):
-            content = read_content(archive)
+            kernel_version = bootable_version(names_in(archive))
             compress(archive, folder / name)
         facts = {
             "sha256": file_sha256(folder / name),
-            "kernel_version": bootable_version(content.names),
+            "unpacked_bytes": archive.stat().st_size,
+            "kernel_version": kernel_version,
         }
         (folder / FACTS).write_text(json.dumps(facts, indent=1))
         shutil.rmtree(work)
 
     folder = cached_folder("rootfs", build_id, make)
-    archive, facts = folder / name, json.loads((folder / FACTS).read_text())
+    archive = folder / name
     return Rootfs(
         name=described.name,
         arch=arch,
@@ -84,22 +85,9 @@ def build_rootfs(wanted: str, arch: str, progress: Progress | None = None, *, re
         min_disk_mib=described.min_disk_mib,
         release=architecture.release.name,
         build_id=build_id,
-        unpacked_bytes=unpacked_bytes(archive),
         packages={package.name: package.version for package in recipe.packages},
-        **{name: facts[name] for name in ("sha256", "kernel_version")},
+        **json.loads((folder / FACTS).read_text()),
     )
-
-
-def unpacked_bytes(archive: Path) -> int:
-    """What zstd's first frame unpacks to, as its header says (RFC 8878, 3.1.1.1). Raises BuildError where it does not say."""
-    with archive.open("rb") as stream:
-        head = stream.read(18)
-    magic, descriptor = head[:4], head[4]
-    single_segment, size_bytes = bool(descriptor & 0x20), (0, 2, 4, 8)[descriptor >> 6]
-    begin = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
-    if magic != b"\x28\xb5\x2f\xfd" or size_bytes < 4:
-        raise BuildError(f"{archive} does not say what it unpacks to", "was it made by zstd of a file, and larger than 64 KiB?")
-    return int.from_bytes(head[begin : begin + size_bytes], "little")
 
 
 def bootable_version(names: Collection[str]) -> str:

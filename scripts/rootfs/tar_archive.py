@@ -1,9 +1,8 @@
-"""A layout as a tar archive, the same bytes each time; any archive compressed, and counted."""
+"""A layout as a tar archive, the same bytes each time; any archive compressed, and the names in it."""
 
 import io
 import stat
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from initramfs.command import run
@@ -12,14 +11,6 @@ from initramfs.layout import Layout
 COMPRESS_TIMEOUT_S = 3600.0
 # 19 would take three times as long for a twentieth less.
 LEVEL = 15
-
-
-@dataclass(frozen=True)
-class Content:
-    """What an archive unpacks to: the bytes of its files, their number, and their names."""
-
-    file_bytes: int
-    names: frozenset[str]
 
 
 def write_tar(layout: Layout, archive: Path, time_s: int) -> None:
@@ -48,14 +39,10 @@ def add_folder(archive: Path, name: str, time_s: int) -> None:
         tar.addfile(info)
 
 
-def read_content(archive: Path) -> Content:
-    """What is in an uncompressed archive."""
-    names, total = set(), 0
+def names_in(archive: Path) -> frozenset[str]:
+    """The names of all that is in an uncompressed archive."""
     with tarfile.open(archive) as tar:
-        for member in tar:
-            names.add(member.name.removeprefix("./"))
-            total += member.size if member.isreg() else 0
-    return Content(total, frozenset(names))
+        return frozenset(name.removeprefix("./") for name in tar.getnames())
 
 
 def compress(archive: Path, target: Path) -> None:
