@@ -45,7 +45,7 @@ def _hotplug(folder: Path) -> bool | None:
     if count_list(sysfs.read_text(folder / "possible")) < 2:
         return None
     others = [name for name in sysfs.list_names(folder) if re.fullmatch(r"cpu[1-9]\d*", name)]
-    return all((folder / name / "online").exists() for name in others) if others else None
+    return all(sysfs.exists(folder / name / "online") for name in others) if others else None
 
 
 def count_list(text: str) -> int:

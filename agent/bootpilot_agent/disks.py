@@ -118,7 +118,7 @@ def _usb_serial(folder: Path) -> str:
         ancestors = folder.resolve().parents
     except (OSError, RuntimeError):
         return ""
-    device = next((path for path in ancestors if (path / "idVendor").exists()), None)
+    device = next((path for path in ancestors if sysfs.exists(path / "idVendor")), None)
     return sysfs.read_text(device / "serial") if device else ""
 
 

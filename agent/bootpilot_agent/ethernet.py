@@ -13,6 +13,7 @@ IFF_NOARP = 0x80
 # wlan and wwan need credentials first; bridge, bond, vlan and the like lie on other interfaces.
 DEVTYPES = ("", "dsa")
 PERMANENT, RANDOM = 0, 1
+WIRELESS = ("wireless", "phy80211")
 
 
 def ethernet_names(root: Path = Path("/")) -> list[str]:
@@ -24,13 +25,13 @@ def ethernet_names(root: Path = Path("/")) -> list[str]:
 
 def is_ethernet(folder: Path) -> bool:
     """True for a wired interface that can carry the boot by itself."""
-    if sysfs.read_number(folder / "type") != ARPHRD_ETHER or (folder / "wireless").exists() or (folder / "phy80211").exists():
+    if sysfs.read_number(folder / "type") != ARPHRD_ETHER or any(sysfs.exists(folder / name) for name in WIRELESS):
         return False
     # Interfaces that only look like Ethernet (dummy, ifb) do no ARP.
     if _flags(folder) & IFF_NOARP:
         return False
     # The processor's side of a switch carries tagged frames only (Documentation/networking/dsa).
-    if (folder / "dsa").is_dir():
+    if sysfs.exists(folder / "dsa"):
         return False
     return _devtype(folder) in DEVTYPES
 
@@ -97,7 +98,7 @@ def _tree_link(name: str, root: Path) -> Path:
     """One of several interfaces of a device has a node of its own; the device's is the switch's then (net/dsa/user.c)."""
     folder = root / "sys/class/net" / name
     own = folder / "of_node"
-    return own if own.exists() or _devtype(folder) == "dsa" else folder / "device/of_node"
+    return own if sysfs.exists(own) or _devtype(folder) == "dsa" else folder / "device/of_node"
 
 
 def mac_property(path: Path) -> str:

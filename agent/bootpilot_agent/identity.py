@@ -113,7 +113,7 @@ def _firmware_macs(root: Path) -> Found:
         node = sysfs.read_text(aliases / alias).strip("/")
         if not re.fullmatch(r"ethernet\d*", alias) or not node or ".." in node:
             continue
-        if (root / DEVICE_TREE / node / DERIVED_MAC).exists():
+        if sysfs.exists(root / DEVICE_TREE / node / DERIVED_MAC):
             continue
         for key in ("mac-address", "local-mac-address"):
             path = f"{DEVICE_TREE}/{node}/{key}"

@@ -29,7 +29,7 @@ UNKNOWN_FLAGS = 0xFFFF0000
 def read_kexec_capability(root: Path = Path("/")) -> KexecCapability:
     """What this kernel can do; in a given tree, what its files tell (kexec_load only)."""
     real = root == Path("/")
-    load, file_load = probe_syscalls() if real else ((root / "sys/kernel/kexec_loaded").exists(), False)
+    load, file_load = probe_syscalls() if real else (sysfs.exists(root / "sys/kernel/kexec_loaded"), False)
     return KexecCapability(load, file_load, _lockdown(sysfs.read_text(root / "sys/kernel/security/lockdown")))
 
 

@@ -58,6 +58,17 @@ def list_names(folder: Path, most: int = 4096) -> list[str]:
     return names
 
 
+def exists(path: Path) -> bool:
+    """Is anything at this path? A recording has what is looked for by what can be read there, so never ask for a device."""
+    if not path.exists():
+        return False
+    if path.is_dir():
+        list_names(path)
+    else:
+        read_bytes(path)
+    return True
+
+
 def link_name(path: Path) -> str:
     """The last part of what a link such as `driver` or `subsystem` points at, "" without a link."""
     try:

@@ -69,16 +69,19 @@ def server_url(server: BootServer) -> str:
     return f"{server.scheme}://{HOST_ADDRESS}:{server.port}"
 
 
-def publish(server: BootServer, built: Built, device_tree: Path | None = None, policy: str = "file") -> None:
+def publish(
+    server: BootServer, built: Built, device_tree: Path | None = None, policy: str = "file", *, record: bool = False
+) -> None:
     """Give the server the workload and the rule that hands it to every board of this architecture. Raises LabError.
 
-    The workload runs with `device_tree` as the policy has it, or with the tree that the loader runs with.
+    The workload runs with `device_tree` as the policy has it, or with the tree that the loader runs with. `record`: the
+    recording of each boot is wanted.
     """
     arch = built.machine.arch
     kernel = server.add_artifact(built.workload.kernel, f"vmlinuz-{arch}")
     initrd = server.add_artifact(built.workload.initrd, f"ram-page-{arch}", built.workload.initrd_unpacked_bytes)
     tree = server.add_artifact(device_tree, device_tree.name) if device_tree else None
-    server.apply(site_files(built.machine, kernel, initrd, tree, policy))
+    server.apply(site_files(built.machine, kernel, initrd, tree, policy, record=record))
 
 
 def make_guest(

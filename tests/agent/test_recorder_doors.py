@@ -19,6 +19,7 @@ from bootpilot_agent.recording import Recording
 from bootpilot_agent.recording_lines import (
     ClockLine,
     DhcpLine,
+    FileKind,
     FileLine,
     RunLine,
     SayLine,
@@ -73,6 +74,17 @@ def test_a_file_is_taken_down_once_and_again_only_when_it_has_changed(recorder: 
     assert [line.content for line in files if line.path == "carrier"] == [str(n).encode() for n in range(MOST_CHANGES + 1)]
     assert [line.names for line in files if line.names] == [("carrier",)]
     assert [line.target for line in files if line.target] == ["../drivers/e1000"]
+
+
+def test_what_is_looked_for_by_its_name_alone_is_in_the_recording_too(recorder: Flight, tmp_path: Path) -> None:
+    """A tree made of the recording then answers the same."""
+    (tmp_path / "wireless").mkdir()
+    (tmp_path / "idVendor").write_text("058f\n")
+    assert [sysfs.exists(tmp_path / name) for name in ("wireless", "idVendor", "dsa")] == [True, True, False]
+    files = {line.path: line for line in of(packed(recorder), FileLine) if isinstance(line, FileLine)}
+    assert (files["wireless"].what, files["wireless"].names) == (FileKind.FOLDER, ())
+    assert files["idVendor"].content == b"058f\n"
+    assert "dsa" not in files
 
 
 def test_programs_are_taken_down_with_what_they_said(recorder: Flight) -> None:

@@ -12,6 +12,7 @@ from scripts.lab.boot_server import BootServer, ServerEvent, free_port
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.demo import check_page
 from tests.qemu.conftest import Boot
+from tests.qemu.recordings import check_recording
 from tests.qemu.waiting import wait_for, wait_for_events
 
 LATE_S = 60.0
@@ -23,8 +24,9 @@ WATCHDOG_S = 10
 def test_a_board_boots_from_its_card_through_u_boot_to_a_page_in_ram(
     arch: str, built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:
+    """And what the board took down on its way is on the server, with all that a replay needs."""
     server.start()
-    publish(server, built(arch))
+    publish(server, built(arch), record=True)
     port = free_port()
     wiring = Wiring(servers=(server_url(server),), forward_port=port, dead_nic_first=True)
     guest = make_guest(built(arch), "card", folder, wiring)
@@ -34,6 +36,7 @@ def test_a_board_boots_from_its_card_through_u_boot_to_a_page_in_ram(
         assert (verdict.cpus, verdict.serial) == (guest.machine.cpus, guest.identity.serial)
         assert verdict.mac == guest.identity.mac
         wait_for_events(server, "handover", "payload-up")
+        check_recording(server, guest, verdict, folder)
 
 
 @pytest.mark.long
