@@ -20,8 +20,8 @@ from scripts.lab.vm import RunningGuest
 from tests.qemu.conftest import Boot
 from tests.qemu.waiting import wait_for, wait_for_events
 
-# The generic boards; the other two and orangepi-pc have whole boots from their cards in other files.
-ORDINARY = frozenset({"uefi-amd64", "uefi-arm64", "virt-riscv64"})
+# Those with firmware of their own kind that starts quickly; virt-arm64 and virt-armhf have whole boots in other files.
+ORDINARY = frozenset({"uefi-amd64", "uefi-arm64"})
 TRANSPORTS = {Card.VIRTIO: "virtio", Card.SLOT: "mmc", Card.SD_DEVICE: "mmc"}
 # linux/if_link.h, IFLA_... addr_assign_type: NET_ADDR_SET.
 SET_BY_THE_AGENT = 3

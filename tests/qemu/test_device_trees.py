@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bootpilot_agent.run import run
 from scripts.lab.boot_server import BootServer, fetch, free_port
 from scripts.lab.chain import Built, Wiring, build_for, make_guest, publish, server_url
@@ -88,6 +90,7 @@ def bare_tree(parts: Built, folder: Path) -> Path:
     return tree
 
 
+@pytest.mark.long
 def test_an_orange_pi_runs_with_the_tree_of_debians_kernel_package(server: BootServer, boot: Boot, folder: Path) -> None:
     """From its card: memory, all four CPUs, serial number and MAC, which only U-Boot knows, come from the running tree."""
     parts = build_for(BOARD_MACHINES["orangepi-pc"])
