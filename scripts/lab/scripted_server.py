@@ -46,6 +46,8 @@ class Reply:
     lost: the request is taken and the connection closed without a word.
     length: Content-Length to claim instead of the true one; None for none at all, so that closing ends the body.
     bytes_per_s: the body comes no faster than this; 0 for as fast as the client takes it.
+    marks: (milliseconds since the request, bytes of the body by then); the first is the head.
+    silent: the request is taken, and no word comes. With `reset`, `lost` ends by RST.
     """
 
     status: int = 200
@@ -61,6 +63,8 @@ class Reply:
     lost: bool = False
     length: int | None = -1
     bytes_per_s: int = 0
+    marks: tuple[tuple[int, int], ...] = ()
+    silent: bool = False
 
 
 Answer = Reply | Callable[[Request], Reply]
@@ -168,15 +172,23 @@ class ScriptedServer:
 
     def _send(self, connection: socket.socket, request: Request, reply: Reply) -> bool:
         """True if the connection stays open for another request."""
-        if reply.lost:
+        start_s = time.monotonic()
+        if reply.silent:
+            self._ending.wait()
+        if reply.lost and reply.reset:
+            _reset_at_end(connection)
+        if reply.lost or reply.silent:
             return False
+        self._wait_for_mark(start_s, reply.marks[:1])
         status, extra, body = _cut_range(request, reply)
         length = len(body) if reply.length == -1 else reply.length
         head = _head(status, (*extra, *reply.headers), length)
         self._send_slowly(connection, head, 0.05 if reply.drip_headers else 0.0)
         for limit in (reply.cut_after, reply.stall_after):
             body = body if limit is None else body[:limit]
-        if reply.bytes_per_s:
+        if reply.marks:
+            self._send_at(connection, body, start_s, reply.marks)
+        elif reply.bytes_per_s:
             self._send_throttled(connection, body, reply.bytes_per_s)
         else:
             self._send_slowly(connection, body, reply.drip_s)
@@ -185,8 +197,20 @@ class ScriptedServer:
         if reply.stall_after is not None:
             self._ending.wait()
         if reply.reset:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            _reset_at_end(connection)
         return reply.cut_after is None and length is not None
+
+    def _wait_for_mark(self, start_s: float, marks: tuple[tuple[int, int], ...]) -> None:
+        for at_ms, _ in marks:
+            self._ending.wait(max(0.0, start_s + at_ms / 1000 - time.monotonic()))
+
+    def _send_at(self, connection: socket.socket, data: bytes, start_s: float, marks: tuple[tuple[int, int], ...]) -> None:
+        sent = 0
+        for mark in marks:
+            self._wait_for_mark(start_s, (mark,))
+            connection.sendall(data[sent : mark[1]])
+            sent = max(sent, mark[1])
+        connection.sendall(data[sent:])
 
     def _send_slowly(self, connection: socket.socket, data: bytes, wait_s: float) -> None:
         if not wait_s:
@@ -203,6 +227,10 @@ class ScriptedServer:
             connection.sendall(data[start : start + step])
             if self._ending.wait(1 / STEPS_PER_S):
                 return
+
+
+def _reset_at_end(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _read_request(reader: BinaryIO) -> Request | None:

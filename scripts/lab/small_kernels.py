@@ -1,4 +1,7 @@
-"""The smallest files that pass for a kernel of each architecture, headers after the formats' documents. They boot nothing."""
+"""The smallest files that pass for a kernel of each architecture, headers after the formats' documents. They boot nothing.
+
+No I/O here.
+"""
 
 import struct
 

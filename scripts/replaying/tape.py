@@ -1,0 +1,275 @@
+"""A recording in the terms of the boot: what the board was, what its network said, what was asked and done. No I/O here.
+
+Times are milliseconds since the boot began; what was read before (by an earlier try of the same agent) has negative ones.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from bootpilot_agent import recording
+from bootpilot_agent.fields import FieldError, Json
+from bootpilot_agent.recorded_http import HttpLine
+from bootpilot_agent.recording import Header, Recording
+from bootpilot_agent.recording_lines import (
+    BlocksLine,
+    ClockLine,
+    DhcpLine,
+    EventLine,
+    FileLine,
+    KexecLine,
+    Line,
+    RunLine,
+    SayLine,
+    StepLine,
+)
+from bootpilot_agent.recording_room import Dropped
+from scripts.replaying.errors import ReplayError
+
+L = TypeVar("L", bound=Line)
+# What no replay can do without, and why. Of the other kinds, what is left is used.
+NEEDED = {
+    "http": "the requests are what is compared",
+    "file": "the board is made of the files that were read",
+    "blocks": "the board's disks are made of what was read of them",
+    "kexec": "what it all led to is compared",
+    "any": "nobody knows what is missing",
+}
+
+
+class Kind(StrEnum):
+    """What a request is for."""
+
+    HELLO = "hello"
+    PLAN = "plan"
+    ARTIFACT = "artifact"
+    EVENTS = "events"
+    LOG = "log"
+    RECORDING = "recording"
+    OTHER = "other"
+
+
+KINDS = (
+    ("GET", r".*/v1/", Kind.HELLO),
+    ("POST", r".*/v1/boot", Kind.PLAN),
+    ("POST", r".*/v1/boots/[^/]+/events", Kind.EVENTS),
+    ("POST", r".*/v1/boots/[^/]+/log", Kind.LOG),
+    ("PUT", r".*/v1/boots/[^/]+/recording", Kind.RECORDING),
+    ("GET", r".*", Kind.ARTIFACT),
+)
+
+
+class Ending(StrEnum):
+    """How far the recording goes."""
+
+    JUMP = "jump"
+    FAILURE = "failure"
+    OPEN = "open"  # it was made in the middle of a boot
+
+
+@dataclass(frozen=True)
+class At:
+    """When, in milliseconds since the boot began."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Exchange(At):
+    """A recorded request and what came of it."""
+
+    line: HttpLine
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.line.method, self.line.url)
+
+    @property
+    def over_ms(self) -> int:
+        return self.at_ms + self.line.ms
+
+
+@dataclass(frozen=True)
+class Reading(At):
+    """What was read at a path."""
+
+    line: FileLine
+
+
+@dataclass(frozen=True)
+class Dump(At):
+    """What a DHCP client's hook left."""
+
+    line: DhcpLine
+
+
+@dataclass(frozen=True)
+class Step(At):
+    """A step of the boot, from its beginning to its end; `over_ms` is None where the recording ends within it."""
+
+    name: str
+    over_ms: int | None
+    error: str
+    decided: str
+
+
+@dataclass(frozen=True)
+class Tape:
+    """The boot as it was. `times`: when each step or event came first. `until`: the one that the tape was cut at, or ""."""
+
+    header: Header
+    exchanges: tuple[Exchange, ...]
+    readings: tuple[Reading, ...]
+    blocks: tuple[BlocksLine, ...]
+    dumps: tuple[Dump, ...]
+    programs: tuple[RunLine, ...]
+    events: tuple[EventLine, ...]
+    steps: tuple[Step, ...]
+    kexecs: tuple[KexecLine, ...]
+    said: tuple[str, ...]
+    real_s: int | None
+    ended_ms: int
+    dropped: Mapping[str, Dropped]
+    times: Mapping[str, int]
+    until: str = ""
+
+    @property
+    def arch(self) -> str:
+        return self.header.arch
+
+    @property
+    def plans(self) -> list[Exchange]:
+        return [one for one in self.exchanges if one.kind is Kind.PLAN]
+
+    @property
+    def report(self) -> dict[str, Json]:
+        """The first report; {} where the boot did not come so far."""
+        return next((body for one in self.plans if (body := as_object(one.line.body.content))), {})
+
+    @property
+    def ending(self) -> Ending:
+        names = {step.name for step in self.steps} | {event.name for event in self.events}
+        if not names.isdisjoint(("tell_failure", "failed")):
+            return Ending.FAILURE
+        return Ending.OPEN if names.isdisjoint(("hand_over", "handover")) else Ending.JUMP
+
+    def cut(self, until: str) -> "Tape":
+        """The same boot up to the first time that this step or event is reached. Raises ReplayError."""
+        if until not in self.times:
+            known = ", ".join(sorted(self.times, key=lambda name: self.times[name]))
+            raise ReplayError(f"the recorded boot never came to {until!r}", f"it came to: {known}")
+        end_ms = self.times[until]
+        steps = [step for step in self.steps if step.at_ms <= end_ms]
+        return replace(
+            self,
+            exchanges=tuple(one for one in self.exchanges if one.at_ms < end_ms),
+            events=self.events[: self._events_until(end_ms)],
+            steps=tuple(replace(step, decided="") if (step.over_ms or end_ms + 1) > end_ms else step for step in steps),
+            kexecs=self.kexecs if until == "jump" else (),
+            until=until,
+        )
+
+    def _events_until(self, end_ms: int) -> int:
+        return sum(1 for event in self.events if self.times.get(event.name, 0) <= end_ms)
+
+
+def read_tape(raw: bytes) -> Tape:
+    """A file from anywhere -> tape. Raises ReplayError, also for a recording that lacks what a replay needs."""
+    try:
+        found = recording.read(raw)
+    except FieldError as error:
+        raise ReplayError(
+            f"this is no recording that can be read: {error}", "scripts/bootpilot recording export BOOT"
+        ) from error
+    return make_tape(found)
+
+
+def make_tape(found: Recording) -> Tape:
+    """Raises ReplayError where the recording lacks what a replay needs."""
+    for kind, reason in NEEDED.items():
+        if (lost := found.dropped.get(kind)) and lost.lines:
+            raise ReplayError(
+                f"{lost.lines} lines of the kind {kind!r} did not fit into this recording, and {reason}",
+                "a boot that was tried for days fills its recording; take one of a shorter boot",
+            )
+    if not found.lines:
+        raise ReplayError("there is nothing in this recording")
+    started = found.header.started_ms
+    tape = Tape(
+        header=found.header,
+        exchanges=tuple(Exchange(at - started, line) for at, line in _of(found, HttpLine)),
+        readings=tuple(Reading(at - started, line) for at, line in _of(found, FileLine)),
+        blocks=tuple(line for _, line in _of(found, BlocksLine)),
+        dumps=tuple(Dump(at - started, line) for at, line in _of(found, DhcpLine)),
+        programs=tuple(line for _, line in _of(found, RunLine)),
+        events=tuple(line for _, line in _of(found, EventLine)),
+        steps=tuple(_steps(found, started)),
+        kexecs=tuple(line for _, line in _of(found, KexecLine)),
+        said=tuple(line.text for _, line in _of(found, SayLine)),
+        real_s=_real_s(found),
+        ended_ms=found.ended_ms - started,
+        dropped=found.dropped,
+        times=_times(found, started),
+    )
+    return _check(tape)
+
+
+def kind_of(method: str, url: str) -> Kind:
+    """What a request is for, by its method and path."""
+    path = urlsplit(url).path
+    return next((kind for verb, pattern, kind in KINDS if verb == method and re.fullmatch(pattern, path)), Kind.OTHER)
+
+
+def as_object(content: bytes | None) -> dict[str, Json]:
+    """JSON that is an object; {} for all else."""
+    try:
+        value: Json = json.loads(content or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _check(tape: Tape) -> Tape:
+    for one in tape.plans:
+        if one.line.body.content is None:
+            raise ReplayError("the report is too large to be kept in a recording, so nothing can be compared with it")
+        if one.line.answer.content is None and one.line.status == 200:
+            raise ReplayError("the plan is too large to be kept in a recording, so there is none to give to the agent")
+    return tape
+
+
+def _of(found: Recording, kind: type[L]) -> list[tuple[int, L]]:
+    return [(timed.t_ms, timed.line) for timed in found.lines if isinstance(timed.line, kind)]
+
+
+def _steps(found: Recording, started_ms: int) -> list[Step]:
+    steps: list[Step] = []
+    for t_ms, line in _of(found, StepLine):
+        if line.ms is None:
+            steps.append(Step(t_ms - started_ms, line.name, None, "", ""))
+            continue
+        # Steps do not lie in each other; the end belongs to the last of that name.
+        for number in range(len(steps) - 1, -1, -1):
+            if steps[number].name == line.name and steps[number].over_ms is None:
+                steps[number] = replace(steps[number], over_ms=t_ms - started_ms, error=line.error, decided=line.decided)
+                break
+    return steps
+
+
+def _times(found: Recording, started_ms: int) -> dict[str, int]:
+    """When each step began and each event happened for the first time."""
+    times: dict[str, int] = {}
+    for timed in found.lines:
+        if isinstance(timed.line, EventLine) or (isinstance(timed.line, StepLine) and timed.line.ms is None):
+            times.setdefault(timed.line.name, timed.t_ms - started_ms)
+        elif isinstance(timed.line, KexecLine):
+            times.setdefault(f"kexec-{timed.line.call}", timed.t_ms - started_ms)
+    return times
+
+
+def _real_s(found: Recording) -> int | None:
+    return next((line.real_s for _, line in _of(found, ClockLine)), None)

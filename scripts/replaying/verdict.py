@@ -1,0 +1,234 @@
+"""Did the replayed agent do what the recorded one did? No I/O here.
+
+Compared are the boot's own requests, in order and field by field, its decisions step by step, its events, and what the kernel
+was asked. Not compared are times, clocks and progress; ids, nonces, tokens and digests stand for each other (aliases.py).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bootpilot_agent.fields import Json
+from bootpilot_agent.recording_lines import EventLine, KexecLine
+from scripts.replaying.performed import Performed, told_events, without_progress
+from scripts.replaying.script import Met, is_compared, row_of
+from scripts.replaying.tape import Exchange, Kind, Tape, as_object
+
+NOTHING = "nothing"
+# Fields of the report that no two boots have alike.
+NOT_COMPARED = {
+    "clock.unix_s": "another time of day",
+    "agent.version": "the replayed agent is that of this checkout",
+}
+# Headers whose value has to be the same, and those that only have to be there, or not.
+SAME_HEADERS = ("content-type", "accept-encoding")
+SAME_PRESENCE = ("authorization", "range", "if-range")
+SHOWN = 300
+
+
+class Answer(StrEnum):
+    """What a replay can say."""
+
+    SAME = "same"
+    DIFFERS = "differs"
+    NOT_REPLAYABLE = "not replayable"
+
+
+EXIT_CODES = {Answer.SAME: 0, Answer.DIFFERS: 1, Answer.NOT_REPLAYABLE: 2}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`where` is a phrase for a person; the other two are what the recording has there, and what the replay had."""
+
+    where: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.where}\n  recorded: {self.expected}\n  replayed: {self.got}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`differences`: the first one first. `compared` counts what was looked at; `notes` is what was not compared, and why."""
+
+    answer: Answer
+    differences: tuple[Difference, ...] = ()
+    compared: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.answer]
+
+    def to_json(self) -> dict[str, Json]:
+        rows: list[Json] = [{"where": one.where, "recorded": one.expected, "replayed": one.got} for one in self.differences]
+        return {"verdict": self.answer, "differences": rows, "compared": self.compared, "notes": list(self.notes)}
+
+
+def judge(tape: Tape, performed: Performed) -> Verdict:
+    """The verdict on one replay."""
+    differences = [
+        *request_differences(tape, performed),
+        *step_differences(tape, performed),
+        *event_differences(tape, performed),
+        *kexec_differences(tape, performed),
+    ]
+    counts = f"{sum(1 for met in performed.met if is_compared(met.row))} requests, {len(performed.events)} events, " + (
+        f"{len(performed.steps)} steps, " if performed.steps is not None else ""
+    )
+    answer = Answer.DIFFERS if differences else Answer.SAME
+    return Verdict(answer, tuple(differences), f"{counts}{len(performed.kexecs)} kexec calls", _notes(tape, performed))
+
+
+def request_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
+    """In the order in which the replay asked; then what it never asked."""
+    used = used_way(tape)
+    for number, met in enumerate(performed.met, start=1):
+        if is_compared(met.row) and (met.row[0] != Kind.HELLO or met.row == used):
+            yield from _compare(number, met, performed)
+    for exchange in performed.left:
+        row = row_of_exchange(exchange)
+        if is_compared(row) and (row[0] != Kind.HELLO or row == used):
+            yield Difference(f"a request that the recorded boot made is missing: {_name(exchange)}", _name(exchange), NOTHING)
+
+
+def step_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
+    """The decisions: which step, what it came to, how it failed."""
+    if performed.steps is None or "step" in tape.dropped:
+        return
+    expected = [_shown_step(step.name, step.error, step.decided, performed.loose) for step in tape.steps]
+    got = [_shown_step(step.name, step.error, step.decided, performed.loose) for step in performed.steps]
+    # The recording ends within its last step: what that came to is not in it.
+    if tape.steps and tape.steps[-1].over_ms is None and len(got) >= len(expected):
+        got[len(expected) - 1] = got[len(expected) - 1].partition(":")[0]
+    got = got[: len(expected)] if len(expected) and tape.steps[-1].over_ms is None else got
+    yield from _row_differences("step", expected, got)
+
+
+def event_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
+    """The events, in their own order; where the runner only hears what is sent, those that were sent."""
+    recorded: Iterable[EventLine] = tape.events
+    if performed.steps is None:
+        bodies = (as_object(one.line.body.content) for one in tape.exchanges if one.kind is Kind.EVENTS)
+        recorded = told_events(bodies)
+    expected = [_shown_event(event, performed.loose) for event in without_progress(recorded)]
+    got = [_shown_event(event, performed.loose) for event in without_progress(performed.events)]
+    yield from _row_differences("event", expected, got)
+
+
+def kexec_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
+    """The command line word by word, and each file by its digest. The jump itself comes after the recording was made."""
+    expected = [line for line in tape.kexecs if line.call == "load"]
+    got = [line for line in performed.kexecs if line.call == "load"]
+    for number, (before, now) in enumerate(zip(expected, got, strict=False), start=1):
+        yield from _kexec_difference(f"kexec call {number}", before, now)
+    yield from _row_differences("kexec call", [line.command_line for line in expected], [line.command_line for line in got])
+
+
+def used_way(tape: Tape) -> tuple[str, ...]:
+    """The row of probes over which the server was found: how often others were asked meanwhile is a matter of time."""
+    hellos = [one for one in tape.exchanges if one.kind is Kind.HELLO and one.line.status is not None]
+    for plan in tape.plans:
+        for hello in hellos:
+            if (hello.line.connection, hello.line.interface) == (plan.line.connection, plan.line.interface):
+                return row_of_exchange(hello)
+    return ()
+
+
+def row_of_exchange(exchange: Exchange) -> tuple[str, ...]:
+    """As the script sorts them."""
+    return row_of(exchange.kind, exchange.line.url, exchange.line.interface)
+
+
+def first_difference(expected: Json, got: Json, ignored: Mapping[str, str], path: str = "") -> tuple[str, Json, Json] | None:
+    """The first field that differs, depth first in the order of the recorded one; None if all are the same."""
+    if path in ignored:
+        return None
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for key in [*expected, *(key for key in got if key not in expected)]:
+            name = f"{path}.{key}" if path else key
+            if key not in got or key not in expected:
+                if name in ignored:
+                    continue
+                return name, expected.get(key, NOTHING), got.get(key, NOTHING)
+            if found := first_difference(expected[key], got[key], ignored, name):
+                return found
+        return None
+    if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
+        for number, (one, other) in enumerate(zip(expected, got, strict=True)):
+            if found := first_difference(one, other, ignored, f"{path}[{number}]"):
+                return found
+        return None
+    return None if expected == got and type(expected) is type(got) else (path, expected, got)
+
+
+def _compare(number: int, met: Met, performed: Performed) -> Iterator[Difference]:
+    name = f"request {number}, {met.asked.method} {met.url}"
+    if met.recorded is None:
+        yield Difference(f"{name}: the recorded boot did not ask this", NOTHING, f"{met.asked.method} {met.url}")
+        return
+    line = met.recorded.line
+    recorded = {key.lower(): value for key, value in line.headers.items()}
+    for header in SAME_HEADERS:
+        if recorded.get(header) != met.asked.headers.get(header):
+            yield Difference(f"{name}, header {header}", _shown(recorded.get(header)), _shown(met.asked.headers.get(header)))
+    for header in SAME_PRESENCE:
+        if (header in recorded) != (header in met.asked.headers):
+            yield Difference(f"{name}, header {header}", _there(header in recorded), _there(header in met.asked.headers))
+    if met.asked.kind is Kind.PLAN:
+        ignored = {**NOT_COMPARED, **performed.blind}
+        if found := first_difference(as_object(line.body.content), met.body, ignored):
+            yield Difference(f"{name}, field {found[0]}", _shown(found[1]), _shown(found[2]))
+
+
+def _kexec_difference(name: str, before: KexecLine, now: KexecLine) -> Iterator[Difference]:
+    words, others = before.command_line.split(), now.command_line.split()
+    for number, (one, other) in enumerate(zip(words, others, strict=False), start=1):
+        if one != other:
+            yield Difference(f"{name}, word {number} of the command line", one, other)
+            break
+    for role in {**before.digests, **now.digests}:
+        if before.digests.get(role) != now.digests.get(role):
+            yield Difference(f"{name}, {role}", before.digests.get(role, NOTHING), now.digests.get(role, NOTHING))
+
+
+def _row_differences(what: str, expected: list[str], got: list[str]) -> Iterator[Difference]:
+    """The first place where two rows part."""
+    for number in range(max(len(expected), len(got))):
+        one = expected[number] if number < len(expected) else NOTHING
+        other = got[number] if number < len(got) else NOTHING
+        if one != other:
+            yield Difference(f"{what} {number + 1}", one, other)
+            return
+
+
+def _notes(tape: Tape, performed: Performed) -> tuple[str, ...]:
+    lost = [f"{row.lines} lines of {kind} are not in the recording" for kind, row in sorted(tape.dropped.items()) if row.lines]
+    blind = [f"{name} was not compared: {reason}" for name, reason in performed.blind.items()]
+    return (*lost, *blind, *performed.notes)
+
+
+def _shown_step(name: str, error: str, decided: str, loose: bool) -> str:
+    failed = error.partition(":")[0] if loose else error
+    return name + (f": failed at {failed}" if failed else "") + (f": {decided}" if decided else "")
+
+
+def _shown_event(event: EventLine, loose: bool) -> str:
+    data = {key: value for key, value in event.data.items() if not (loose and key in ("message", "hint"))}
+    return f"{event.name} {json.dumps(data, sort_keys=True)}" if data else event.name
+
+
+def _name(exchange: Exchange) -> str:
+    return f"{exchange.line.method} {exchange.line.url}"
+
+
+def _shown(value: Json) -> str:
+    text = NOTHING if value is None or value == NOTHING else json.dumps(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+
+
+def _there(present: bool) -> str:
+    return "there" if present else NOTHING
