@@ -73,7 +73,9 @@ def run_matrix(rows: dict[str, Scenario], chosen: list[Scenario], options: argpa
         os.umask(0o022)
         (folder / "stage").mkdir()
         stage = lay_out(build_loader(ARCH).initramfs, folder / "stage")
-        outcomes, failures = run_all(runs, stage, folder, options.jobs, lambda text: _say(start_s, text))
+        if options.recordings:
+            options.recordings.mkdir(parents=True, exist_ok=True)
+        outcomes, failures = run_all(runs, stage, folder, options.jobs, lambda text: _say(start_s, text), options.recordings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     text = table.render(rows, outcomes, REBOOT_S)
@@ -114,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"runs of each row (default: {RUNS})")
     parser.add_argument(
         "--jobs", type=int, default=3 * (os.cpu_count() or 1), metavar="N", help="runs at the same time (default: 3 per CPU)"
+    )
+    parser.add_argument(
+        "--recordings", type=Path, metavar="FOLDER", help="ask each board for its recording, and keep it there as ROW.bootrec"
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the table there: JSON if it ends so, else Markdown")
     return parser

@@ -1,4 +1,5 @@
-"""One run in namespaces of its own: python -m scripts.faults.cell SCENARIO LOADER STAGE FOLDER. Prints the outcome as JSON.
+"""One run in namespaces of its own: python -m scripts.faults.cell SCENARIO LOADER STAGE FOLDER [record]. Prints the outcome as
+JSON; with `record` the board is asked for its recording.
 
 Started as root or as a plain user; either way it is nobody's root before anything of the board begins (confinement.py).
 """
@@ -7,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from bootpilot_agent.errors import AgentError
@@ -23,8 +25,10 @@ from scripts.scenarios.reading import read_rows
 
 def main() -> int:
     """The exit code: 0 with an outcome on stdout, whatever it says; 1 where the harness failed."""
-    name, loader, stage, folder = sys.argv[1:]
+    name, loader, stage, folder, *wishes = sys.argv[1:]
     scenario = read_rows()[name]
+    if wishes:
+        scenario = replace(scenario, server=replace(scenario.server, record=True))
     outside = namespaces()
     place = Path(folder)
     try:

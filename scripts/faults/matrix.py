@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bootpilot_agent.errors import CommandError
+from bootpilot_agent.recording import SUFFIX
 from bootpilot_agent.run import run as run_program
 from scripts.faults.confinement import NOBODY
 from scripts.faults.errors import FaultsError
@@ -32,16 +33,22 @@ class Run:
 
 
 def run_all(
-    runs: Sequence[Run], stage: Stage, folder: Path, jobs: int, say: Callable[[str], None]
+    runs: Sequence[Run], stage: Stage, folder: Path, jobs: int, say: Callable[[str], None], recordings: Path | None = None
 ) -> tuple[list[Outcome], list[str]]:
-    """The outcomes in the order of `runs`, and where the harness failed. Those in QEMU come last, one at a time."""
+    """The outcomes in the order of `runs`, and where the harness failed. Those in QEMU come last, one at a time.
+
+    With `recordings` each board in a namespace is asked for its recording, which is kept there.
+    """
     outcomes: dict[int, Outcome] = {}
     failures = []
     for runner, at_once in ((Runner.NAMESPACE, jobs), (Runner.QEMU, 1)):
         chosen = [number for number, run in enumerate(runs) if run.scenario.runner is runner]
         pool = ThreadPoolExecutor(at_once)
         try:
-            futures = {pool.submit(play, runs[number], stage, folder): number for number in chosen}
+            futures = {
+                pool.submit(play, runs[number], stage, folder, _recording(recordings, runs, number)): number
+                for number in chosen
+            }
             for future in as_completed(futures):
                 number = futures[future]
                 try:
@@ -60,18 +67,32 @@ def run_all(
     return [outcomes[number] for number in sorted(outcomes)], failures
 
 
-def play(run: Run, stage: Stage, folder: Path) -> Outcome:
-    """One run, in a process and a folder of its own. Raises FaultsError or CommandError where the harness failed."""
+def _recording(folder: Path | None, runs: Sequence[Run], number: int) -> Path | None:
+    """The file for this run's recording: named as the scenario, with a number where it is not the first of its kind."""
+    if folder is None or runs[number].loader is not Loader.AGENT:
+        return None
+    earlier = sum(1 for run in runs[:number] if run == runs[number])
+    return folder / (runs[number].scenario.name + (f"-{earlier + 1}" if earlier else "") + SUFFIX)
+
+
+def play(run: Run, stage: Stage, folder: Path, recording: Path | None = None) -> Outcome:
+    """One run, in a process and a folder of its own. Raises FaultsError, OSError or CommandError where the harness failed.
+
+    `recording` is the file that the board's recording becomes, if one is wanted, and one came.
+    """
     if run.scenario.runner is Runner.QEMU:
         return _play_in_qemu(run)
     place = Path(tempfile.mkdtemp(prefix=f"{run.scenario.name}-{run.loader}-", dir=folder))
     if os.getuid() == 0:
         os.chown(place, NOBODY, NOBODY)
     argv = [sys.executable, "-B", "-m", "scripts.faults.cell", run.scenario.name, run.loader, str(stage.folder), str(place)]
+    argv += ["record"] if recording else []
     paths = ":".join(str(CHECKOUT / name) for name in ("", "agent", "server-stub"))
     done = run_program(argv, timeout_s=run.scenario.limit_s + MORE_S, check=False, extra={"PYTHONPATH": paths})
     if done.returncode != 0:
         raise FaultsError(f"{run.scenario.name}: the harness failed:\n{done.stderr.strip()[-4000:]}")
+    if recording and (place / "recording").exists():
+        recording.write_bytes((place / "recording").read_bytes())
     return Outcome.from_json(done.stdout.splitlines()[-1])
 
 

@@ -50,6 +50,7 @@ class Story:
     first_s: dict[Part, float] = field(default_factory=dict)
     asked: dict[Part, int] = field(default_factory=dict)
     told: list[bytes] = field(default_factory=list)
+    recordings: list[bytes] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -58,7 +59,8 @@ def make_server(scenario: Scenario, payload: Payload, story: Story, tls: ssl.SSL
     port = HTTPS_PORT if tls else HTTP_PORT
     server = FakeBootServer(address="0.0.0.0", listen_port=port, tls=tls)  # noqa: S104 # in a namespace of its own
     server.offer(payload.kernel, payload.initrd)
-    server.edits.append(lambda plan: plan.update(_plan_times(scenario)))
+    server.edits.append(lambda plan: plan.update(_plan_fields(scenario)))
+    server.on("PUT", "/v1/boots/*", lambda request: _keep_recording(request, story))
     parts: Mapping[tuple[str, str], Part] = {
         ("GET", "/v1/"): Part.HELLO,
         ("POST", "/v1/boot"): Part.PLAN,
@@ -138,5 +140,11 @@ def _artifact(content: bytes, bytes_per_s: int) -> Reply:
     return Reply(200, content, (etag, ("Content-Type", "application/octet-stream")), ranges=True, bytes_per_s=bytes_per_s)
 
 
-def _plan_times(scenario: Scenario) -> dict[str, Json]:
-    return {"fetch_deadline_s": scenario.server.fetch_deadline_s}
+def _keep_recording(request: Request, story: Story) -> Reply:
+    story.recordings.append(request.body)
+    return Reply(204)
+
+
+def _plan_fields(scenario: Scenario) -> dict[str, Json]:
+    wish: dict[str, Json] = {"record": True} if scenario.server.record else {}
+    return {"fetch_deadline_s": scenario.server.fetch_deadline_s, **wish}

@@ -27,7 +27,10 @@ FILLER = "root/filler"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run's files lie: `record` is what the board's stand-ins write into, `console` what it says."""
+    """Where a run's files lie: `record` is what the board's stand-ins write into, `console` what it says.
+
+    `recording` is the last one that the board sent, if it did.
+    """
 
     folder: Path
 
@@ -38,6 +41,10 @@ class Place:
     @property
     def console(self) -> Path:
         return self.folder / "console"
+
+    @property
+    def recording(self) -> Path:
+        return self.folder / "recording"
 
 
 class World:
@@ -79,6 +86,8 @@ class World:
         came = self._watch()
         seconds = time.monotonic() - self._start_s
         self._power.off()
+        if self._story.recordings:
+            self._place.recording.write_bytes(self._story.recordings[-1])
         return Outcome(
             self._scenario.name, self._loader, came, seconds, self._is_verified(), self._power_ons, self._last_words()
         )

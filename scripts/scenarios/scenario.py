@@ -146,7 +146,10 @@ class Dhcp:
 
 @dataclass(frozen=True)
 class Server:
-    """The boot server. `far`: behind the LAN's router. `pinned`: the board's command line names it. `by_name`: by DNS name."""
+    """The boot server. `far`: behind the LAN's router. `pinned`: the board's command line names it. `by_name`: by DNS name.
+
+    `record`: its plans ask for the recording of a boot that works, too.
+    """
 
     far: bool = False
     tls: bool = False
@@ -158,6 +161,7 @@ class Server:
     initrd_bytes: int = 2 * MIB
     kernel: KernelKind = KernelKind.GOOD
     fetch_deadline_s: int = 900
+    record: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from bootpilot_agent import recording
+from bootpilot_agent.recording_lines import KexecLine
 from scripts.faults.matrix import CHECKOUT
 from scripts.lab.scripted_server import wait_until
 from scripts.scenarios.reading import read_rows
+from scripts.scenarios.scenario import Expect
 
 PYTHONPATH = ":".join(str(CHECKOUT / name) for name in ("", "agent", "server-stub"))
 
@@ -29,12 +32,20 @@ def run_matrix(report: Path, *words: str, timeout_s: int) -> list[dict[str, obje
 
 
 def test_the_quick_rows_end_as_they_must(tmp_path: Path) -> None:
-    found = run_matrix(tmp_path / "report.json", "--quick", "--runs", "1", timeout_s=600)
+    """And each board's recording can be had."""
+    recordings = tmp_path / "recordings"
+    words = ("--quick", "--runs", "1", "--recordings", str(recordings))
+    found = run_matrix(tmp_path / "report.json", *words, timeout_s=600)
     quick = {row.name: row for row in read_rows().values() if row.quick}
     assert {one["scenario"]: one["came"] for one in found} == {
         name: {"boots": "booted", "refuses": "refused"}[row.expect] for name, row in quick.items()
     }
     assert all(one["verified"] for one in found)
+    assert {path.name for path in recordings.iterdir()} == {f"{name}{recording.SUFFIX}" for name in quick}
+    for path in recordings.iterdir():
+        taken = recording.read(path.read_bytes())
+        loads = any(isinstance(timed.line, KexecLine) for timed in taken.lines)
+        assert loads is (quick[path.stem].expect is Expect.BOOTS)
 
 
 def test_a_plain_script_boots_what_the_agent_refuses(tmp_path: Path) -> None:
