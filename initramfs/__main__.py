@@ -12,7 +12,6 @@ from initramfs.build import (
     BuildOptions,
     Loader,
     RamSystem,
-    Workload,
     build_installer,
     build_loader,
     build_rescue,
@@ -24,7 +23,7 @@ from initramfs.errors import BuildError
 from initramfs.mirrors import MIRROR_SETTING
 from initramfs.sizes import size_table
 
-BUILDERS: dict[str, Callable[[str, BuildOptions], Loader | Workload | RamSystem]] = {
+BUILDERS: dict[str, Callable[[str, BuildOptions], Loader | RamSystem]] = {
     "loader": build_loader,
     "workload": build_workload,
     "installer": build_installer,
@@ -85,7 +84,7 @@ def argument_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def output_files(built: Loader | Workload | RamSystem) -> dict[str, Path]:
+def output_files(built: Loader | RamSystem) -> dict[str, Path]:
     """What was built, under the names that the files get in an output folder."""
     if not isinstance(built, Loader):
         return {"vmlinuz": built.kernel, "initrd.zst": built.initrd}

@@ -93,6 +93,7 @@ def _stage(program: Program, work: Path, site: Path, bootloader: Path | None, ar
 
 
 def _freeze(program: Program, architecture: Architecture, root: Path, work: Path) -> None:
+    # /work: `work` as PyInstaller sees it, mounted in the namespace of the root that it runs in, and nowhere on the machine.
     folders = ["--distpath", "/work/dist", "--workpath", "/work/build"]
     python = f"python{architecture.release.python}"
     argv = [python, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", *folders, f"/work/{SPEC}"]

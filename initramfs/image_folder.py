@@ -14,13 +14,13 @@ from initramfs.layout import Layout
 HERE = Path(__file__).parent
 SELF_TEST_TIMEOUT_S = 300.0
 _FOLDERS = ("overlay/", "workload/", "rescue/")
-_RAM_SYSTEMS = ("ram_systems.py", "ram_programs.py", "first_program.py")
+_MORE_THAN_A_PAGE = ("ram_programs.py", "first_program.py")
 # What not every image is made of. A change of one image's own files leaves the others as they are.
 _OWN_FILES = {
-    "loader": ("overlay/",),
-    "workload": ("workload/",),
-    "installer": ("overlay/", "installer.py", "install_entry.py", *_RAM_SYSTEMS),
-    "rescue": ("overlay/", "workload/", "rescue/", "rescue.py", *_RAM_SYSTEMS),
+    "loader": ("overlay/", "loader.py", "build.py"),
+    "workload": ("workload/", "ram_systems.py"),
+    "installer": ("overlay/", "installer.py", "install_entry.py", "ram_systems.py", *_MORE_THAN_A_PAGE),
+    "rescue": ("overlay/", "workload/", "rescue/", "rescue.py", "ram_systems.py", *_MORE_THAN_A_PAGE),
 }
 
 

@@ -32,7 +32,3 @@ def chosen_groups(names: tuple[str, ...]) -> tuple[DriverGroup, ...]:
     if unknown:
         raise BuildError(f"unknown driver group {unknown[0]!r}", f"optional groups are {', '.join(optional)}")
     return tuple(group for group in DRIVER_GROUPS if group.standard or group.name in names)
-
-
-def group_names(groups: tuple[DriverGroup, ...]) -> list[str]:
-    return [group.name for group in groups]

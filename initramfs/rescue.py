@@ -5,12 +5,12 @@ It has the loader's /init and drivers, the workload's way into the network, and 
 
 from pathlib import Path
 
-from bootpilot_agent.cpio import character_device, directory, regular
+from bootpilot_agent.cpio import regular
 from initramfs.architectures import Architecture
 from initramfs.first_program import FIRST_PROGRAM, first_program
-from initramfs.kernel import KMOD_INDEXES, Kernel
-from initramfs.layout import Layout, merged_usr
-from initramfs.loader import LAST_ENTRY, OVERLAY, BuildFacts, add_modules
+from initramfs.image_layout import BuildFacts, begin_layout, end_layout
+from initramfs.kernel import Kernel
+from initramfs.layout import Layout
 from initramfs.programs import add_libraries, add_loader_programs, loader_programs
 from initramfs.ram_programs import (
     RESCUE_PROGRAMS,
@@ -41,21 +41,13 @@ def rescue_layout(
     architecture: Architecture, root: Path, certificates: Path, kernel: Kernel, modules: Path, facts: BuildFacts
 ) -> Layout:
     """Everything in the initrd. `root`: unpacked programs; `certificates`: PEM; `modules`: staged with indexes."""
-    layout = Layout()
-    for entry in merged_usr():
-        layout.add("init", entry)
-    layout.add("init", character_device("dev/console", 5, 1))
-    layout.add_tree("init", "", OVERLAY)
+    layout = begin_layout(LAST_PART, facts)
     layout.add_tree(LAST_PART, "", FILES)
     for name in _SHARED:
         layout.add_file(LAST_PART, f"usr/lib/workload/{name}", WORKLOAD_FILES / "usr/lib/workload" / name)
-    layout.add(LAST_PART, regular("etc/bootpilot/build.json", facts.to_json()))
     layout.add(LAST_PART, regular(FIRST_PROGRAM, first_program(PROGRAM, "the rescue system")))
-    layout.add(LAST_PART, regular(LAST_ENTRY, b""))
     add_loader_programs(layout, root, program_names(STORAGE_PROGRAMS, STORAGE_LINKS))
     programs = [*loader_programs(root), *add_storage(layout, root), *add_programs(layout, "tools", root, RESCUE_PROGRAMS)]
     add_libraries(layout, root, architecture, [*programs, add_sftp_server(layout, "tools", root)])
     layout.add_file("tools", _CERTIFICATES, certificates)
-    add_modules(layout, modules, kernel.version, KMOD_INDEXES)
-    layout.add("modules", directory("usr/lib/firmware"))
-    return layout
+    return end_layout(layout, modules, kernel)

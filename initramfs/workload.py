@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from bootpilot_agent.cpio import character_device, regular, symlink
+from bootpilot_agent.cpio import symlink
+from initramfs.image_layout import add_modules, begin_bare_layout
 from initramfs.kernel import BUSYBOX_INDEXES, Kernel
-from initramfs.layout import Layout, merged_usr
-from initramfs.loader import LAST_ENTRY, add_modules
+from initramfs.layout import Layout
 from initramfs.programs import add_busybox
 
 LAST_PART = "page"
@@ -20,12 +20,8 @@ APPLETS = """
 
 def workload_layout(root: Path, kernel: Kernel, modules: Path) -> Layout:
     """Everything in the workload's initrd. `root`: unpacked static busybox; `modules`: staged with indexes."""
-    layout = Layout()
-    for entry in merged_usr():
-        layout.add("init", entry)
-    layout.add("init", character_device("dev/console", 5, 1))
+    layout = begin_bare_layout("init", LAST_PART)
     layout.add_tree(LAST_PART, "", FILES)
-    layout.add(LAST_PART, regular(LAST_ENTRY, b""))
     add_busybox(layout, root / "bin" / "busybox", APPLETS)
     # The kernel itself asks for /sbin/modprobe (CONFIG_MODPROBE_PATH): 8021q is loaded by adding a VLAN.
     layout.add("busybox", symlink("usr/sbin/modprobe", "../bin/busybox"))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from initramfs.build import BuildOptions, Loader, Workload, build_loader, build_workload
+from initramfs.build import BuildOptions, Loader, RamSystem, build_loader, build_workload
 from scripts.lab.boot_server import BootServer
 from scripts.lab.guest import HOST_ADDRESS, CardBoot, DeadNet, DirectBoot, Guest, Identity, Nic, UserNet
 from scripts.lab.machine import Machine, Named, Start
@@ -36,7 +36,7 @@ class Built:
 
     machine: Machine
     loader: Loader
-    workload: Workload
+    workload: RamSystem
 
 
 @dataclass(frozen=True)

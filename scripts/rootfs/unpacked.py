@@ -5,16 +5,16 @@ Everything but the reading of files is in memory: an ordinary user makes a syste
 
 from pathlib import Path
 
-from bootpilot_agent.cpio import character_device, directory, regular, symlink
+from bootpilot_agent.cpio import directory, regular, symlink
 from initramfs.architectures import Architecture
 from initramfs.archive import write_image
 from initramfs.cache import tree_digests
 from initramfs.chroot import prepare_root
 from initramfs.drivers import DRIVER_GROUPS
 from initramfs.image_folder import builder_digests
+from initramfs.image_layout import add_modules, begin_bare_layout
 from initramfs.kernel import BUSYBOX_INDEXES, Kernel, fetch_kernel, staged_modules
 from initramfs.layout import Layout, merged_usr
-from initramfs.loader import LAST_ENTRY, add_modules
 from initramfs.packages import Packages, built_unix_s
 from initramfs.private_apt import PackageSet
 from initramfs.programs import add_busybox, root_packages
@@ -65,12 +65,8 @@ def unpacked_recipe(described: Description, architecture: Architecture, packages
 
 def initrd_layout(busybox: Path, kernel: Kernel, modules: Path) -> Layout:
     """The initrd: busybox, the modules and a script that mounts what root= names."""
-    layout = Layout()
-    for entry in merged_usr():
-        layout.add("folders", entry)
-    layout.add("folders", character_device("dev/console", 5, 1))
+    layout = begin_bare_layout("folders", INITRD_LAST_PART)
     layout.add_tree(INITRD_LAST_PART, "", INITRD_FILES)
-    layout.add(INITRD_LAST_PART, regular(LAST_ENTRY, b""))
     _add_busybox(layout, busybox)
     add_modules(layout, modules, kernel.version, BUSYBOX_INDEXES)
     return layout

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from initramfs.build import Loader, Workload, build_loader, build_workload
+from initramfs.build import Loader, RamSystem, build_loader, build_workload
 from tests.initramfs.newc import unpack_tree
 
 
@@ -14,7 +14,7 @@ def loader() -> Loader:
 
 
 @pytest.fixture(scope="session")
-def workload() -> Workload:
+def workload() -> RamSystem:
     return build_workload("amd64")
 
 
@@ -25,6 +25,6 @@ def loader_tree(loader: Loader, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="session")
-def workload_tree(workload: Workload, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workload_tree(workload: RamSystem, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workload's initrd, unpacked. Tests only read it."""
     return unpack_tree(workload.initrd, tmp_path_factory.mktemp("workload"))

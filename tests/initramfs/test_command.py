@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from initramfs.architectures import ARCHITECTURES
-from initramfs.build import build_loader, chosen_groups
+from initramfs.build import build_loader
 from initramfs.cache import bootpilot_cache, cached_folder, key_of
 from initramfs.chroot import chroot_argv
 from initramfs.command import run
 from initramfs.errors import BuildError
+from initramfs.options import chosen_groups
 from initramfs.wheels import LOCK, pinned_versions
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from initramfs.architectures import ARCHITECTURES
 from initramfs.build import RamSystem, build_installer
 from initramfs.chroot import run_in_root
 from initramfs.first_program import FIRST_PROGRAM
+from initramfs.image_layout import LAST_ENTRY
 from initramfs.installer import PROGRAM
-from initramfs.loader import LAST_ENTRY
 from initramfs.programs import APPLETS
 from initramfs.ram_programs import STORAGE_LINKS, STORAGE_PROGRAMS, program_names
 from tests.initramfs.newc import read_newc, unpack, unpack_tree

@@ -16,9 +16,9 @@ from initramfs.build import Loader, build_loader
 from initramfs.chroot import run_in_root
 from initramfs.drivers import DRIVER_GROUPS
 from initramfs.errors import BuildError
+from initramfs.image_layout import LAST_ENTRY
 from initramfs.kernel import fetch_kernel
 from initramfs.kernel_modules import ModuleTree
-from initramfs.loader import LAST_ENTRY
 from initramfs.packages import Packages
 from initramfs.programs import APPLETS
 from initramfs.progress import Progress

@@ -10,7 +10,7 @@ from initramfs.architectures import ARCHITECTURES
 from initramfs.build import RamSystem, build_rescue
 from initramfs.chroot import run_in_root
 from initramfs.first_program import FIRST_PROGRAM
-from initramfs.loader import LAST_ENTRY
+from initramfs.image_layout import LAST_ENTRY
 from initramfs.ram_programs import SFTP_SERVER_PLACE
 from initramfs.rescue import PROGRAM, SELF_TEST
 from tests.initramfs.newc import read_newc, unpack, unpack_tree

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from initramfs.architectures import ARCHITECTURES
-from initramfs.build import Workload
+from initramfs.build import RamSystem
 from initramfs.chroot import run_in_root
-from initramfs.loader import LAST_ENTRY
+from initramfs.image_layout import LAST_ENTRY
 from initramfs.workload import APPLETS
 from tests.initramfs.newc import read_newc, unpack
 
@@ -46,7 +46,7 @@ def shell(tree: Path, script: str, note: dict[str, object] | None = None) -> str
     return run_in_root(AMD64, tree, words, timeout_s=60)
 
 
-def test_the_initrd_is_a_few_megabytes(workload: Workload) -> None:
+def test_the_initrd_is_a_few_megabytes(workload: RamSystem) -> None:
     assert workload.initrd.stat().st_size <= 5_000_000
     assert workload.initrd_unpacked_bytes == len(unpack(workload.initrd))
     assert read_newc(unpack(workload.initrd))[-1].name == LAST_ENTRY

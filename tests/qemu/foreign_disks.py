@@ -14,9 +14,9 @@ from initramfs.build import BuildOptions
 from initramfs.cache import cached_folder, file_sha256, key_of
 from initramfs.chroot import prepare_root
 from initramfs.drivers import DriverGroup
+from initramfs.image_layout import add_modules
 from initramfs.kernel import KMOD_INDEXES, Kernel, fetch_kernel, staged_modules
 from initramfs.layout import Layout
-from initramfs.loader import add_modules
 from initramfs.packages import Packages
 from initramfs.private_apt import PackageSet
 from initramfs.programs import root_packages
