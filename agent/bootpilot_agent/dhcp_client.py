@@ -14,9 +14,9 @@ from bootpilot_agent.run import Process, spawn
 from bootpilot_agent.taps import tap
 
 HOOK = Path("/usr/lib/bootpilot/udhcpc")
-# RFC 2131 waits 4 s and more between tries; a link that has just come up loses the first packets, so: 3 tries 2 s apart, then
-# a pause in which a switch may end its spanning tree delay.
-TRIES, BETWEEN_TRIES_S, PAUSE_S = 3, 2, 5
+# RFC 2131 waits 4 s and more between tries; a link that has just come up loses the first packets, so they come 2 s apart.
+# udhcpc draws a new xid for each round, and takes no answer to an older one: a round of 36 s hears one that is 30 s late.
+TRIES, BETWEEN_TRIES_S, PAUSE_S = 18, 2, 5
 # Asked for beside busybox's own list: 26 MTU; and, where nothing else names a boot server, 66 and 67 boot server and file, 224
 # the boot server's URL.
 EXTRA_OPTIONS = ("mtu",)

@@ -28,6 +28,7 @@ class Manner:
     options: Mapping[int, bytes]
     delay_s: float = 0.0
     naks: int = 0
+    offer_delay_s: float = 0.0
 
 
 class DhcpServer:
@@ -56,9 +57,11 @@ class DhcpServer:
         while not self._ending.is_set():
             with contextlib.suppress(TimeoutError, ValueError, struct.error):
                 packet = self._socket.recv(2048)
+                asked = dict(read_options(packet[HEAD.size :])).get(KIND, b"\0")[0]
                 answer = self._answer(packet)
                 if answer:
-                    timer = threading.Timer(self._manner.delay_s, self._send, (answer,))
+                    late_s = self._manner.delay_s + (self._manner.offer_delay_s if asked == DISCOVER else 0)
+                    timer = threading.Timer(late_s, self._send, (answer,))
                     timer.daemon = True
                     timer.start()
 

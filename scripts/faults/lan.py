@@ -69,8 +69,9 @@ class Switches:
     def start_dhcp(self, dhcp: Dhcp, server_url: str) -> None:
         interface = ipaddress.IPv4Interface(self.lans[dhcp.lan].address)
         url = dhcp.server_url or server_url
-        if dhcp.delay_s or dhcp.naks or dhcp.options or dhcp.scripted or dhcp.lease_s < SHORTEST_DNSMASQ_LEASE_S:
-            manner = Manner(interface, dhcp.first_host, scripted_options(dhcp, interface, url), dhcp.delay_s, dhcp.naks)
+        if dhcp.delay_s or dhcp.offer_delay_s or dhcp.naks or dhcp.options or dhcp.scripted or dhcp.lease_s < SHORTEST_DNSMASQ_LEASE_S:
+            options = scripted_options(dhcp, interface, url)
+            manner = Manner(interface, dhcp.first_host, options, dhcp.delay_s, dhcp.naks, dhcp.offer_delay_s)
             self._scripted.setdefault(dhcp.lan, []).append(DhcpServer(dhcp.lan, manner))
             return
         self._start(dhcp.lan, "dnsmasq", *dnsmasq_words(dhcp, interface, url, self.folder))

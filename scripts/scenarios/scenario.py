@@ -127,6 +127,7 @@ class Dhcp:
     """A DHCP server of a LAN: dnsmasq, or, with anything that dnsmasq does not do, the scripted one of the harness.
 
     `names_server`: option 224 with the boot server's URL. `router`: a default route. `delay_s`: each answer comes so late.
+    `offer_delay_s`: the offers do.
     `naks`: the first requests are refused. `options`: code -> bytes in hex, instead of or beside the right ones.
     """
 
@@ -138,6 +139,7 @@ class Dhcp:
     dns: bool = False
     lease_s: int = 7200
     delay_s: float = 0
+    offer_delay_s: float = 0
     naks: int = 0
     first_host: int = 50
     options: tuple[tuple[int, str], ...] = ()
