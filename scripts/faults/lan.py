@@ -69,7 +69,8 @@ class Switches:
     def start_dhcp(self, dhcp: Dhcp, server_url: str) -> None:
         interface = ipaddress.IPv4Interface(self.lans[dhcp.lan].address)
         url = dhcp.server_url or server_url
-        if dhcp.delay_s or dhcp.offer_delay_s or dhcp.naks or dhcp.options or dhcp.scripted or dhcp.lease_s < SHORTEST_DNSMASQ_LEASE_S:
+        is_late, is_short = dhcp.delay_s or dhcp.offer_delay_s, dhcp.lease_s < SHORTEST_DNSMASQ_LEASE_S
+        if is_late or is_short or dhcp.naks or dhcp.options or dhcp.scripted:
             options = scripted_options(dhcp, interface, url)
             manner = Manner(interface, dhcp.first_host, options, dhcp.delay_s, dhcp.naks, dhcp.offer_delay_s)
             self._scripted.setdefault(dhcp.lan, []).append(DhcpServer(dhcp.lan, manner))
