@@ -10,7 +10,7 @@ from bootpilot_agent.recording_lines import EventLine, KexecLine
 from scripts.replaying.aliases import Aliases
 from scripts.replaying.script import Met, Script
 from scripts.replaying.stand_ins import StandIn
-from scripts.replaying.tape import Exchange, Kind
+from scripts.replaying.tape import Exchange, Kind, Tape, as_object
 
 PADDING = 4
 
@@ -76,7 +76,7 @@ def read_load(command_line: str, kernel: bytes, initrd: bytes, dtb: bytes | None
         if initrd[position : position + len(one.content)] == one.content:
             digests[one.role] = one.recorded
         position += len(one.content) + -len(one.content) % PADDING
-    if dtb is not None:
+    if dtb is not None and any(one.role == "dtb" for one in script.stand_ins) and not has_fixups(script.tape):
         digests["dtb"] = _recorded_digest(dtb, script.aliases)
     return KexecLine("load", command_line, digests)
 
@@ -84,6 +84,12 @@ def read_load(command_line: str, kernel: bytes, initrd: bytes, dtb: bytes | None
 def initrds_of(stand_ins: Iterable[StandIn]) -> list[StandIn]:
     """In the order in which they stand in the plan."""
     return [one for one in stand_ins if one.role.startswith("initrd")]
+
+
+def has_fixups(tape: Tape) -> bool:
+    """Is the plan's tree made into this board's own before it is given to the kernel?"""
+    boots = [as_object(one.line.answer.content).get("boot") for one in tape.plans]
+    return any(isinstance(boot, dict) and "file+fixups" in str(boot.get("dtb")) for boot in boots)
 
 
 def _recorded_digest(content: bytes, aliases: Aliases) -> str:

@@ -18,6 +18,9 @@ from scripts.replaying.stand_ins import StandIn, files_of, with_sizes
 from scripts.replaying.tape import Exchange, Kind, Tape, as_object, kind_of
 
 BUSY = 503
+# As long as the agent waits for the answer to a probe.
+PROBE_MS = 15_000
+TALK = ("talk",)
 RANGE = re.compile(r"bytes=(\d+)-")
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -110,7 +113,7 @@ class Script:
 
     def has_left_the_tape(self) -> bool:
         """Was there a request that the recorded boot did not make?"""
-        return any(met.recorded is None and is_compared(met.row) for met in self.met)
+        return any(met.recorded is None and met.row in (TALK, used_way(self.tape)) for met in self.met)
 
     def _counterpart(self, row: tuple[str, ...], asked: Asked, url: str) -> Exchange | None:
         number = sum(1 for met in self.met if met.row == row)
@@ -122,7 +125,12 @@ class Script:
         return recorded[number] if fits else None
 
     def _beyond(self, row: tuple[str, ...], asked: Asked) -> Played:
-        """Journals send their events in as many requests as it happens; what they say is compared as a whole."""
+        """Journals send their events in as many requests as it happens; what they say is compared as a whole.
+
+        A probe without a counterpart was still waiting for an answer when the recorded boot went on.
+        """
+        if row[0] == Kind.HELLO:
+            return Played(None, {}, b"", Break.SILENT, f"{asked.url}: timed out", (), PROBE_MS)
         if is_compared(row):
             return Played(BUSY, {"content-type": "text/plain", "content-length": "0"}, b"")
         known = self._rows.get(row)
@@ -198,12 +206,27 @@ def row_of(kind: Kind, url: str, interface: str) -> tuple[str, ...]:
     if kind is Kind.HELLO:
         parts = urlsplit(url)
         return (kind, f"{parts.scheme}://{parts.netloc}", interface)
-    return ("talk",) if kind in (Kind.PLAN, Kind.ARTIFACT, Kind.OTHER) else (kind,)
+    return TALK if kind in (Kind.PLAN, Kind.ARTIFACT, Kind.OTHER) else (kind,)
+
+
+def used_way(tape: Tape) -> tuple[str, ...]:
+    """The row of probes over which the server was found: how often others were asked meanwhile is a matter of time."""
+    hellos = [one for one in tape.exchanges if one.kind is Kind.HELLO and one.line.status is not None]
+    for plan in tape.plans:
+        for hello in hellos:
+            if (hello.line.connection, hello.line.interface) == (plan.line.connection, plan.line.interface):
+                return row_of_exchange(hello)
+    return ()
+
+
+def row_of_exchange(exchange: Exchange) -> tuple[str, ...]:
+    """As the script sorts them."""
+    return row_of(exchange.kind, exchange.line.url, exchange.line.interface)
 
 
 def is_compared(row: tuple[str, ...]) -> bool:
     """Request by request: the boot's own. What the journal sends depends on when its thread gets to it."""
-    return row[0] in ("talk", Kind.HELLO)
+    return row == TALK or row[0] == Kind.HELLO
 
 
 def _path(url: str) -> str:

@@ -73,9 +73,10 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class At:
-    """When, in milliseconds since the boot began."""
+    """When, in milliseconds since the boot began, and the how-manieth line of the recording it is."""
 
     at_ms: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,29 @@ class Dump(At):
 
 
 @dataclass(frozen=True)
+class Happened(At):
+    """An event."""
+
+    line: EventLine
+
+
+@dataclass(frozen=True)
 class Step(At):
     """A step of the boot, from its beginning to its end; `over_ms` is None where the recording ends within it."""
 
     name: str
-    over_ms: int | None
-    error: str
-    decided: str
+    over_ms: int | None = None
+    over_number: int | None = None
+    error: str = ""
+    decided: str = ""
+
+    def unfinished(self) -> "Step":
+        return Step(self.at_ms, self.number, self.name)
 
 
 @dataclass(frozen=True)
 class Tape:
-    """The boot as it was. `times`: when each step or event came first. `until`: the one that the tape was cut at, or ""."""
+    """The boot as it was. `places`: the line in which each step or event came first. `until`: the one it was cut at, or ""."""
 
     header: Header
     exchanges: tuple[Exchange, ...]
@@ -127,15 +139,19 @@ class Tape:
     blocks: tuple[BlocksLine, ...]
     dumps: tuple[Dump, ...]
     programs: tuple[RunLine, ...]
-    events: tuple[EventLine, ...]
+    happened: tuple[Happened, ...]
     steps: tuple[Step, ...]
     kexecs: tuple[KexecLine, ...]
     said: tuple[str, ...]
     real_s: int | None
     ended_ms: int
     dropped: Mapping[str, Dropped]
-    times: Mapping[str, int]
+    places: Mapping[str, int]
     until: str = ""
+
+    @property
+    def events(self) -> tuple[EventLine, ...]:
+        return tuple(one.line for one in self.happened)
 
     @property
     def arch(self) -> str:
@@ -159,22 +175,19 @@ class Tape:
 
     def cut(self, until: str) -> "Tape":
         """The same boot up to the first time that this step or event is reached. Raises ReplayError."""
-        if until not in self.times:
-            known = ", ".join(sorted(self.times, key=lambda name: self.times[name]))
+        if until not in self.places:
+            known = ", ".join(sorted(self.places, key=lambda name: self.places[name]))
             raise ReplayError(f"the recorded boot never came to {until!r}", f"it came to: {known}")
-        end_ms = self.times[until]
-        steps = [step for step in self.steps if step.at_ms <= end_ms]
+        end = self.places[until]
+        steps = [step for step in self.steps if step.number <= end]
         return replace(
             self,
-            exchanges=tuple(one for one in self.exchanges if one.at_ms < end_ms),
-            events=self.events[: self._events_until(end_ms)],
-            steps=tuple(replace(step, decided="") if (step.over_ms or end_ms + 1) > end_ms else step for step in steps),
-            kexecs=self.kexecs if until == "jump" else (),
+            exchanges=tuple(one for one in self.exchanges if one.number < end),
+            happened=tuple(one for one in self.happened if one.number <= end),
+            steps=tuple(step if (step.over_number or end) < end else step.unfinished() for step in steps),
+            kexecs=tuple(line for line in self.kexecs if line.call == "load" and self.places["kexec-load"] <= end),
             until=until,
         )
-
-    def _events_until(self, end_ms: int) -> int:
-        return sum(1 for event in self.events if self.times.get(event.name, 0) <= end_ms)
 
 
 def read_tape(raw: bytes) -> Tape:
@@ -198,22 +211,21 @@ def make_tape(found: Recording) -> Tape:
             )
     if not found.lines:
         raise ReplayError("there is nothing in this recording")
-    started = found.header.started_ms
     tape = Tape(
         header=found.header,
-        exchanges=tuple(Exchange(at - started, line) for at, line in _of(found, HttpLine)),
-        readings=tuple(Reading(at - started, line) for at, line in _of(found, FileLine)),
-        blocks=tuple(line for _, line in _of(found, BlocksLine)),
-        dumps=tuple(Dump(at - started, line) for at, line in _of(found, DhcpLine)),
-        programs=tuple(line for _, line in _of(found, RunLine)),
-        events=tuple(line for _, line in _of(found, EventLine)),
-        steps=tuple(_steps(found, started)),
-        kexecs=tuple(line for _, line in _of(found, KexecLine)),
-        said=tuple(line.text for _, line in _of(found, SayLine)),
-        real_s=_real_s(found),
-        ended_ms=found.ended_ms - started,
+        exchanges=tuple(Exchange(at, number, line) for at, number, line in _of(found, HttpLine)),
+        readings=tuple(Reading(at, number, line) for at, number, line in _of(found, FileLine)),
+        blocks=tuple(line for _, _, line in _of(found, BlocksLine)),
+        dumps=tuple(Dump(at, number, line) for at, number, line in _of(found, DhcpLine)),
+        programs=tuple(line for _, _, line in _of(found, RunLine)),
+        happened=tuple(Happened(at, number, line) for at, number, line in _of(found, EventLine)),
+        steps=tuple(_steps(found)),
+        kexecs=tuple(line for _, _, line in _of(found, KexecLine)),
+        said=tuple(line.text for _, _, line in _of(found, SayLine)),
+        real_s=next((line.real_s for _, _, line in _of(found, ClockLine)), None),
+        ended_ms=found.ended_ms - found.header.started_ms,
         dropped=found.dropped,
-        times=_times(found, started),
+        places=_places(found),
     )
     return _check(tape)
 
@@ -242,34 +254,36 @@ def _check(tape: Tape) -> Tape:
     return tape
 
 
-def _of(found: Recording, kind: type[L]) -> list[tuple[int, L]]:
-    return [(timed.t_ms, timed.line) for timed in found.lines if isinstance(timed.line, kind)]
+def _of(found: Recording, kind: type[L]) -> list[tuple[int, int, L]]:
+    started_ms = found.header.started_ms
+    return [
+        (timed.t_ms - started_ms, number, timed.line)
+        for number, timed in enumerate(found.lines)
+        if isinstance(timed.line, kind)
+    ]
 
 
-def _steps(found: Recording, started_ms: int) -> list[Step]:
+def _steps(found: Recording) -> list[Step]:
     steps: list[Step] = []
-    for t_ms, line in _of(found, StepLine):
+    for at_ms, line_number, line in _of(found, StepLine):
         if line.ms is None:
-            steps.append(Step(t_ms - started_ms, line.name, None, "", ""))
+            steps.append(Step(at_ms, line_number, line.name))
             continue
         # Steps do not lie in each other; the end belongs to the last of that name.
         for number in range(len(steps) - 1, -1, -1):
             if steps[number].name == line.name and steps[number].over_ms is None:
-                steps[number] = replace(steps[number], over_ms=t_ms - started_ms, error=line.error, decided=line.decided)
+                begun = steps[number]
+                steps[number] = Step(begun.at_ms, begun.number, line.name, at_ms, line_number, line.error, line.decided)
                 break
     return steps
 
 
-def _times(found: Recording, started_ms: int) -> dict[str, int]:
-    """When each step began and each event happened for the first time."""
-    times: dict[str, int] = {}
-    for timed in found.lines:
+def _places(found: Recording) -> dict[str, int]:
+    """The line in which each step began, and each event happened, for the first time."""
+    places: dict[str, int] = {}
+    for number, timed in enumerate(found.lines):
         if isinstance(timed.line, EventLine) or (isinstance(timed.line, StepLine) and timed.line.ms is None):
-            times.setdefault(timed.line.name, timed.t_ms - started_ms)
+            places.setdefault(timed.line.name, number)
         elif isinstance(timed.line, KexecLine):
-            times.setdefault(f"kexec-{timed.line.call}", timed.t_ms - started_ms)
-    return times
-
-
-def _real_s(found: Recording) -> int | None:
-    return next((line.real_s for _, line in _of(found, ClockLine)), None)
+            places.setdefault(f"kexec-{timed.line.call}", number)
+    return places

@@ -8,11 +8,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 from bootpilot_agent.fields import Json
 from bootpilot_agent.recording_lines import EventLine, KexecLine
 from scripts.replaying.performed import Performed, told_events, without_progress
-from scripts.replaying.script import Met, is_compared, row_of
+from scripts.replaying.script import Met, is_compared, row_of_exchange, used_way
 from scripts.replaying.tape import Exchange, Kind, Tape, as_object
 
 NOTHING = "nothing"
@@ -89,6 +90,8 @@ def request_differences(tape: Tape, performed: Performed) -> Iterator[Difference
     for number, met in enumerate(performed.met, start=1):
         if is_compared(met.row) and (met.row[0] != Kind.HELLO or met.row == used):
             yield from _compare(number, met, performed)
+        elif met.recorded is not None:
+            yield from _compare_headers(f"request {number}, {met.asked.method} {met.url}", met, met.recorded)
     for exchange in performed.left:
         row = row_of_exchange(exchange)
         if is_compared(row) and (row[0] != Kind.HELLO or row == used):
@@ -125,22 +128,8 @@ def kexec_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
     got = [line for line in performed.kexecs if line.call == "load"]
     for number, (before, now) in enumerate(zip(expected, got, strict=False), start=1):
         yield from _kexec_difference(f"kexec call {number}", before, now)
-    yield from _row_differences("kexec call", [line.command_line for line in expected], [line.command_line for line in got])
-
-
-def used_way(tape: Tape) -> tuple[str, ...]:
-    """The row of probes over which the server was found: how often others were asked meanwhile is a matter of time."""
-    hellos = [one for one in tape.exchanges if one.kind is Kind.HELLO and one.line.status is not None]
-    for plan in tape.plans:
-        for hello in hellos:
-            if (hello.line.connection, hello.line.interface) == (plan.line.connection, plan.line.interface):
-                return row_of_exchange(hello)
-    return ()
-
-
-def row_of_exchange(exchange: Exchange) -> tuple[str, ...]:
-    """As the script sorts them."""
-    return row_of(exchange.kind, exchange.line.url, exchange.line.interface)
+    if len(expected) != len(got):
+        yield Difference("the number of kexec calls", str(len(expected)), str(len(got)))
 
 
 def first_difference(expected: Json, got: Json, ignored: Mapping[str, str], path: str = "") -> tuple[str, Json, Json] | None:
@@ -170,27 +159,33 @@ def _compare(number: int, met: Met, performed: Performed) -> Iterator[Difference
     if met.recorded is None:
         yield Difference(f"{name}: the recorded boot did not ask this", NOTHING, f"{met.asked.method} {met.url}")
         return
-    line = met.recorded.line
-    recorded = {key.lower(): value for key, value in line.headers.items()}
+    yield from _compare_headers(name, met, met.recorded)
+    if met.asked.kind is Kind.PLAN:
+        ignored = {**NOT_COMPARED, **performed.blind}
+        if found := first_difference(as_object(met.recorded.line.body.content), met.body, ignored):
+            yield Difference(f"{name}, field {found[0]}", _shown(found[1]), _shown(found[2]))
+
+
+def _compare_headers(name: str, met: Met, exchange: Exchange) -> Iterator[Difference]:
+    recorded = {key.lower(): value for key, value in exchange.line.headers.items()}
     for header in SAME_HEADERS:
         if recorded.get(header) != met.asked.headers.get(header):
             yield Difference(f"{name}, header {header}", _shown(recorded.get(header)), _shown(met.asked.headers.get(header)))
     for header in SAME_PRESENCE:
         if (header in recorded) != (header in met.asked.headers):
             yield Difference(f"{name}, header {header}", _there(header in recorded), _there(header in met.asked.headers))
-    if met.asked.kind is Kind.PLAN:
-        ignored = {**NOT_COMPARED, **performed.blind}
-        if found := first_difference(as_object(line.body.content), met.body, ignored):
-            yield Difference(f"{name}, field {found[0]}", _shown(found[1]), _shown(found[2]))
 
 
 def _kexec_difference(name: str, before: KexecLine, now: KexecLine) -> Iterator[Difference]:
     words, others = before.command_line.split(), now.command_line.split()
-    for number, (one, other) in enumerate(zip(words, others, strict=False), start=1):
+    for number, (one, other) in enumerate(zip_longest(words, others, fillvalue=NOTHING), start=1):
         if one != other:
             yield Difference(f"{name}, word {number} of the command line", one, other)
             break
+    # A tree that is made into the board's own has no digest in the plan, and neither have the overlays in it.
     for role in {**before.digests, **now.digests}:
+        if role.startswith("overlay") or (role == "dtb" and role not in now.digests):
+            continue
         if before.digests.get(role) != now.digests.get(role):
             yield Difference(f"{name}, {role}", before.digests.get(role, NOTHING), now.digests.get(role, NOTHING))
 

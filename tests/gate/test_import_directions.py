@@ -52,6 +52,10 @@ ALLOWED_PACKAGES = {
 }
 # Of the agent, others take what is pure; builders and scripts also take its door to other programs.
 AGENT_EDGES_ALLOWED = {"scripts": {"bootpilot_agent.run"}, "initramfs": {"bootpilot_agent.run"}, "bootpilot_server": set[str]()}
+# These run the agent in their own process, on a recorded board: its steps are what they are about.
+AGENT_RUNNERS = {
+    f"scripts.replaying.{name}" for name in ("in_process", "observer", "played_network", "played_programs", "shims")
+}
 # Frozen with the agent and the installer: their own first lines, kept outside their packages.
 FROZEN_ENTRIES = {"initramfs.agent_entry", "initramfs.install_entry"}
 # One door to other programs per folder, so that there is one place for time limits and environments.
@@ -104,7 +108,7 @@ def test_others_use_only_the_agents_pure_modules_and_its_door_to_programs() -> N
     wrong = [
         f"{module.name} imports {name}"
         for module in production()
-        if module.package in AGENT_EDGES_ALLOWED and module.name not in FROZEN_ENTRIES
+        if module.package in AGENT_EDGES_ALLOWED and module.name not in FROZEN_ENTRIES | AGENT_RUNNERS
         for name in ours(module)
         if name.startswith("bootpilot_agent.") and not known[name].is_pure and name not in AGENT_EDGES_ALLOWED[module.package]
     ]

@@ -1,0 +1,209 @@
+"""Replays a boot in this process: the real agent on the recorded board's files, in virtual time, without network or rights.
+
+Real are the boot's story, its steps, the protocol, downloads and their retries, settings, identity, card and disks. Played are
+HTTP's sockets, DHCP, programs and the kernel: as they were then.
+"""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bootpilot_agent import __version__, card, edges, hardware, memory, transport
+from bootpilot_agent.card import Card
+from bootpilot_agent.console import Console
+from bootpilot_agent.devices import Devices
+from bootpilot_agent.drivers import Driverless
+from bootpilot_agent.fields import FieldError, Fields
+from bootpilot_agent.inventory import KexecCapability
+from bootpilot_agent.kexec_syscalls import SYSTEM
+from bootpilot_agent.main import keep_booting
+from bootpilot_agent.report import Build
+from bootpilot_agent.taps import listen, stop_listening
+from bootpilot_agent.wall_clock import WallClock
+from scripts.replaying.board_tree import BoardTree
+from scripts.replaying.errors import ReplayError
+from scripts.replaying.observer import ObservedEdges, Observer
+from scripts.replaying.performed import Performed
+from scripts.replaying.played_http import PlayedAdapter
+from scripts.replaying.played_network import PlayedNetwork
+from scripts.replaying.played_programs import EndedError, PlayedKexec, PlayedPrograms
+from scripts.replaying.script import Script
+from scripts.replaying.shims import agent_in, exchanged
+from scripts.replaying.simulation import Simulation
+from scripts.replaying.stand_ins import StandIn
+from scripts.replaying.tape import Ending, Tape
+
+# Of the board's time, after the recording's end.
+MORE_S = 3600.0
+CHANCE = 0.5
+# Steps that start what lies on the board's own disks.
+OWN_DISK = ("take_system", "take_own_system")
+NO_ROOM = "needed to store the payload, the root file system takes"
+
+
+def play(tape: Tape, stand_ins: list[StandIn]) -> Performed:
+    """One replay. Raises ReplayError where this boot needs what is not in a recording."""
+    refuse(tape)
+    script = Script(tape, stand_ins)
+    simulation = Simulation(max(tape.ended_ms, 0) / 1000 + MORE_S, lambda: EndedError("nothing more came of it"))
+    with tempfile.TemporaryDirectory(prefix="bootpilot-replay-") as name, simulation.running():
+        stage = Stage(tape, script, simulation, Path(name))
+        stage.tree.write()
+        with stage.set():
+            how = stage.boot()
+    return Performed(
+        met=tuple(script.met),
+        left=tuple(script.left),
+        events=tuple(stage.observer.events),
+        kexecs=tuple(stage.observer.kexecs),
+        how=how,
+        console=stage.console_text.getvalue(),
+        steps=tuple(stage.observer.steps),
+        notes=(*notes_on(tape), *(f"the recorded board did not run {one}" for one in stage.programs.unknown)),
+    )
+
+
+def refuse(tape: Tape) -> None:
+    """Raises ReplayError for a boot that this runner cannot play."""
+    for step in tape.steps:
+        if step.name in OWN_DISK and tape.until != step.name:
+            raise ReplayError(
+                "this boot starts the system on the board's own disk, and what is on a disk is not in a recording",
+                f"--until {step.name} replays it as far as that",
+            )
+        if NO_ROOM in step.error:
+            raise ReplayError("this boot failed for want of room in its file system, which is not in a recording")
+
+
+def notes_on(tape: Tape) -> tuple[str, ...]:
+    """What the reader of the verdict should know."""
+    if tape.header.agent_version == __version__:
+        return ()
+    return (f"recorded by agent {tape.header.agent_version}, replayed by {__version__}",)
+
+
+@dataclass
+class Stage:
+    """Everything around the agent for one replay."""
+
+    tape: Tape
+    script: Script
+    simulation: Simulation
+    folder: Path
+    console_text: io.StringIO = field(default_factory=io.StringIO)
+
+    def __post_init__(self) -> None:
+        self.tree = BoardTree(self.folder / "root", self.tape)
+        self.observer = Observer(self.tape, self.script)
+        self.programs = PlayedPrograms(self.tape, str(self.tree.root), self.observer.loads)
+        self.network = PlayedNetwork(self.tape, self.simulation)
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        """From here on the agent lives in the recorded boot's world; afterwards nothing is left of it."""
+        kexec = {id(SYSTEM): PlayedKexec()}
+        adapter = partial(PlayedAdapter, script=self.script, simulation=self.simulation, on_asked=self._end_off_the_tape)
+        with ExitStack() as stack:
+            stack.enter_context(agent_in(self.simulation, float(self.tape.real_s or 0), kexec))
+            for owner, name, value in (
+                (transport, "_Adapter", adapter),
+                (card, "run", self.programs),
+                (memory, "_room_bytes", lambda folder: None),
+                (edges, "read_kexec_capability", self._capability),
+                (hardware, "read_kexec_capability", self._capability),
+            ):
+                stack.enter_context(exchanged(owner, name, value))
+            listen(self.observer)
+            stack.callback(stop_listening)
+            yield
+
+    def boot(self) -> str:
+        """How it ended."""
+        header = self.tape.header
+        build = Build(header.arch, header.agent_version, header.build_id, 0)
+        whole = edges.BoardEdges(self._devices(), build)
+        observed: edges.BoardEdges = ObservedEdges(whole, self.observer, self._follow)  # type: ignore[assignment]
+        try:
+            return f"exit code {keep_booting(observed)}"
+        except EndedError as ended:
+            return ended.how
+
+    def _devices(self) -> Devices:
+        console = Console(self.console_text)
+        return Devices(
+            root=self.tree.root,
+            folder=self.folder / "payload",
+            console=console,
+            drivers=NoDrivers(self.simulation),
+            network=self.network,
+            find_card=self._find_card,
+            open_watchdog=lambda timeout_s, *, keep_allowed=False: NoWatchdog(),
+            run=self.programs,
+            sync=lambda: None,
+            chance=lambda: CHANCE,
+            clock=self.simulation.monotonic,
+            wall_clock=WallClock(0, console.say, write=lambda unix_s: None),
+        )
+
+    def _find_card(self, partuuid: str, *, wait_s: float, poll: Callable[[float], object]) -> Card | None:
+        return card.find_card(partuuid, self.tree.root, wait_s=wait_s, poll=poll)
+
+    def _capability(self, root: Path) -> KexecCapability:
+        """What the recorded kernel said of itself: no file tells it."""
+        told = self.tape.report.get("kexec")
+        try:
+            found = KexecCapability.from_fields(Fields(told if isinstance(told, dict) else {}, "kexec"))
+        except FieldError:
+            return KexecCapability(True, False, "")
+        return KexecCapability(found.load, found.file_load, found.lockdown)
+
+    def _follow(self, name: str, before: int) -> None:
+        """The board as it was when this step had read it."""
+        same = [step for step in self.tape.steps if step.name == name]
+        if before < len(same):
+            step = same[before]
+            self.tree.follow(step.over_ms if step.over_ms is not None else self.tape.ended_ms)
+
+    def _end_off_the_tape(self) -> None:
+        if self.script.has_left_the_tape() and self.tape.ending is Ending.OPEN:
+            raise EndedError("the recording ends here")
+
+
+@dataclass(frozen=True)
+class NoDrivers:
+    """devices.DriverDevice of a board whose devices all have their files already."""
+
+    simulation: Simulation
+
+    def start(self) -> int:
+        return 0
+
+    def poll(self, timeout_s: float = 0.0) -> int:
+        self.simulation.sleep(timeout_s)
+        return 0
+
+    def driverless(self) -> list[Driverless]:
+        return []
+
+
+class NoWatchdog:
+    """devices.WatchdogDevice that never bites."""
+
+    def beat(self) -> None:
+        """Heard."""
+
+    def stop(self) -> None:
+        """Stopped."""
+
+    def keep(self) -> None:
+        """Kept."""
+
+    def starve(self) -> None:
+        """Starved."""
+
+    def describe(self) -> str:
+        return "none in a replay"

@@ -1,0 +1,41 @@
+"""Who can replay a boot. Each is imported when it is wanted: one needs the agent, one needs namespaces, one needs QEMU."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.replaying.performed import Performed
+from scripts.replaying.stand_ins import StandIn
+from scripts.replaying.tape import Tape
+
+
+@dataclass(frozen=True)
+class Options:
+    """`folder`: for what a replay leaves behind, its own each time. `say`: one line for a person who waits."""
+
+    folder: Path
+    say: Callable[[str], object] = print
+
+
+Play = Callable[[Tape, list[StandIn], Options], Performed]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """`load` imports it and gives what plays a tape; that raises ReplayError where it cannot play this one."""
+
+    name: str
+    what: str
+    load: Callable[[], Play]
+
+
+def _in_process() -> Play:
+    from scripts.replaying.in_process import play
+
+    return lambda tape, stand_ins, options: play(tape, stand_ins)
+
+
+RUNNERS = {
+    row.name: row
+    for row in (Runner("in-process", "the agent's own modules on the recorded board's files, in virtual time", _in_process),)
+}
