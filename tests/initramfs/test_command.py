@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from initramfs.__main__ import BUILDERS
 from initramfs.architectures import ARCHITECTURES
 from initramfs.build import build_loader
 from initramfs.cache import bootpilot_cache, cached_folder, key_of
 from initramfs.chroot import chroot_argv
 from initramfs.command import run
 from initramfs.errors import BuildError
+from initramfs.image_folder import builder_digests
 from initramfs.options import chosen_groups
 from initramfs.wheels import LOCK, pinned_versions
 
@@ -100,6 +102,23 @@ def test_the_cache_lies_where_the_desktop_rules_say(tmp_path: Path, monkeypatch:
 def test_a_key_changes_with_any_input_but_not_with_the_order_of_fields() -> None:
     assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
     assert key_of({"a": 1, "b": [2]}) != key_of({"a": 1, "b": [3]})
+
+
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        ("image_layout.py", {"loader", "workload", "installer", "rescue"}),
+        ("overlay/init", {"loader", "installer", "rescue"}),
+        ("ram_systems.py", {"workload", "installer", "rescue"}),
+        ("ram_programs.py", {"installer", "rescue"}),
+        ("workload/init", {"workload", "rescue"}),
+        ("loader.py", {"loader"}),
+        ("installer.py", {"installer"}),
+        ("rescue.py", {"rescue"}),
+    ],
+)
+def test_a_change_of_a_file_makes_only_those_images_anew_that_are_made_of_it(name: str, images: set[str]) -> None:
+    assert {image for image in BUILDERS if name in builder_digests(image)} == images
 
 
 def test_everything_frozen_is_pinned_by_hash() -> None:
