@@ -22,12 +22,13 @@ STEPS_PER_S = 10
 
 @dataclass(frozen=True)
 class Request:
-    """What came in. Header names are in lower case; `path` has the query."""
+    """What came in. Header names are in lower case; `path` has the query; `peer` is the address that it came from."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    peer: str = ""
 
     @property
     def range_start(self) -> int | None:
@@ -152,8 +153,9 @@ class ScriptedServer:
                 self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
+        peer = connection.getpeername()[0]
         with connection.makefile("rb") as reader:
-            while request := _read_request(reader):
+            while request := _read_request(reader, peer):
                 reply = self._choose(request)
                 if not self._send(connection, request, reply):
                     return
@@ -233,7 +235,7 @@ def _reset_at_end(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _read_request(reader: BinaryIO) -> Request | None:
+def _read_request(reader: BinaryIO, peer: str) -> Request | None:
     words = reader.readline(65536).decode("latin-1").split()
     if len(words) != 3:
         return None
@@ -241,7 +243,7 @@ def _read_request(reader: BinaryIO) -> Request | None:
     while (line := reader.readline(65536).decode("latin-1").strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    return Request(words[0], words[1], headers, reader.read(int(headers.get("content-length", "0"))))
+    return Request(words[0], words[1], headers, reader.read(int(headers.get("content-length", "0"))), peer)
 
 
 def _cut_range(request: Request, reply: Reply) -> tuple[int, tuple[tuple[str, str], ...], bytes]:

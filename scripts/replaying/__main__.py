@@ -7,7 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from bootpilot_agent.errors import AgentError
 from bootpilot_agent.recording import MAX_PACKED_BYTES
+from scripts.faults.errors import FaultsError
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.runners import RUNNERS, Options
 from scripts.replaying.stand_ins import AtHand, make_stand_ins
@@ -33,8 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         tape = read_tape(read_file(options.file))
         tape = tape.cut(options.until) if options.until else tape
-        verdicts = [replay(tape, options, number) for number in range(options.times)]
-    except (ReplayError, OSError) as error:
+        with tempfile.TemporaryDirectory(prefix="bootpilot-replay-") as folder:
+            verdicts = [replay(tape, options, Path(folder), number) for number in range(options.times)]
+    except (AgentError, FaultsError, ReplayError, OSError) as error:
         return report_failure(error, as_json=options.json)
     worst = max(verdicts, key=lambda verdict: verdict.exit_code)
     if options.json:
@@ -50,12 +53,11 @@ def read_file(path: Path) -> bytes:
         return file.read(MAX_PACKED_BYTES + 1)
 
 
-def replay(tape: Tape, options: argparse.Namespace, number: int) -> Verdict:
+def replay(tape: Tape, options: argparse.Namespace, folder: Path, number: int) -> Verdict:
     """One of the replays. Raises ReplayError."""
     start_s = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="bootpilot-replay-") as folder:
-        play = RUNNERS[options.runner].load()
-        performed = play(tape, make_stand_ins(tape, at_hand(options.artifacts)), Options(Path(folder), say=_say))
+    play = RUNNERS[options.runner].load()
+    performed = play(tape, make_stand_ins(tape, at_hand(options.artifacts)), Options(folder, say=_say))
     verdict = judge(tape, performed)
     if options.console:
         print(performed.console, file=sys.stderr)
@@ -87,7 +89,7 @@ def show(verdict: Verdict, verdicts: list[Verdict]) -> None:
         print(f"note: {note}")
 
 
-def report_failure(error: ReplayError | OSError, *, as_json: bool) -> int:
+def report_failure(error: Exception, *, as_json: bool) -> int:
     """Said, never passed over."""
     if as_json:
         print(json.dumps({"verdict": Answer.NOT_REPLAYABLE, "reason": str(error)}, indent=2))

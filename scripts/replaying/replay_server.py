@@ -5,6 +5,7 @@ A connection that was refused is taken and reset at once: whether the next one i
 
 import ssl
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.lab.scripted_server import Reply, Request, ScriptedServer
@@ -21,7 +22,8 @@ NO_BODY = (204, 304)
 class ReplayServer:
     """One listener of the recorded server. Several may share a script and its `lock`; use `server` as a context manager.
 
-    `origin`: what the board calls this server, `http://10.1.0.1:8080`; `interface`: the board's, by which it comes here.
+    `origin`: what the board calls this server, `http://10.1.0.1:8080`; `interface`: the board's, by which it comes here, or
+    `interfaces`: by the board's address.
     """
 
     script: Script
@@ -30,6 +32,7 @@ class ReplayServer:
     port: int = 0
     interface: str = ""
     tls: ssl.SSLContext | None = None
+    interfaces: Mapping[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     server: ScriptedServer = field(init=False)
 
@@ -40,7 +43,8 @@ class ReplayServer:
 
     def reply(self, request: Request) -> Reply:
         """What the script says to this request."""
-        asked = Asked(request.method, self.origin + request.path, request.headers, request.body, self.interface)
+        interface = self.interfaces.get(request.peer, self.interface)
+        asked = Asked(request.method, self.origin + request.path, request.headers, request.body, interface)
         with self.lock:
             return to_reply(self.script.answer(asked))
 

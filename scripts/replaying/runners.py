@@ -11,9 +11,12 @@ from scripts.replaying.tape import Tape
 
 @dataclass(frozen=True)
 class Options:
-    """`folder`: for what a replay leaves behind, its own each time. `say`: one line for a person who waits."""
+    """`shared`: a folder for what all replays of one call have in common, and what each leaves behind until the call is over.
 
-    folder: Path
+    `say`: one line for a person who waits.
+    """
+
+    shared: Path
     say: Callable[[str], object] = print
 
 
@@ -35,7 +38,16 @@ def _in_process() -> Play:
     return lambda tape, stand_ins, options: play(tape, stand_ins)
 
 
+def _namespace() -> Play:
+    from scripts.replaying.namespace import play
+
+    return play
+
+
 RUNNERS = {
     row.name: row
-    for row in (Runner("in-process", "the agent's own modules on the recorded board's files, in virtual time", _in_process),)
+    for row in (
+        Runner("in-process", "the agent's own modules on the recorded board's files, in virtual time", _in_process),
+        Runner("namespace", "the frozen agent in network namespaces, with real sockets, in real time", _namespace),
+    )
 }

@@ -165,7 +165,8 @@ class Script:
         if line.answer.content is not None:
             body = self._plan(line.answer.content) if recorded.kind is Kind.PLAN else line.answer.content
             body = self.aliases.forth_bytes(body)
-            if len(body) != len(line.answer.content) and headers.get("content-length") == str(len(line.answer.content)):
+            # What was secret in it had another length than what stands for it.
+            if "content-length" in headers and not line.error:
                 headers["content-length"] = str(len(body))
             return body, headers
         stand_in = self._by_digest.get(self._places.get(line.url, ""))

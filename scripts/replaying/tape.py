@@ -6,7 +6,7 @@ Times are milliseconds since the boot began; what was read before (by an earlier
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -148,6 +148,7 @@ class Tape:
     dropped: Mapping[str, Dropped]
     places: Mapping[str, int]
     until: str = ""
+    raw: bytes = field(default=b"", repr=False)
 
     @property
     def events(self) -> tuple[EventLine, ...]:
@@ -198,7 +199,7 @@ def read_tape(raw: bytes) -> Tape:
         raise ReplayError(
             f"this is no recording that can be read: {error}", "scripts/bootpilot recording export BOOT"
         ) from error
-    return make_tape(found)
+    return replace(make_tape(found), raw=raw)
 
 
 def make_tape(found: Recording) -> Tape:

@@ -1,0 +1,198 @@
+"""The recorded board's network, as it has to be built: LANs, adapters, DHCP servers, boot servers and names. No I/O here.
+
+Any address can be had where nobody else is: the recorded ones are used, so that URLs and leases need no translation.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from bootpilot_agent.dhcp import DhcpError, DhcpEvent, DhcpOffer, parse_event, parse_offer
+from bootpilot_agent.fields import Json
+from scripts.replaying.errors import ReplayError
+from scripts.replaying.tape import Dump, Tape, as_object
+
+# Offers in the first seconds were waiting when the board asked. Later ones come when they came, but for udhcpc's own pauses.
+AT_ONCE_MS, EARLIER_MS = 4000, 2000
+PORTS = {"http": 80, "https": 443}
+OPTION_CODES = {"subnet": 1, "router": 3, "dns": 6, "domain": 15, "mtu": 26, "lease": 51, "bootfile": 67, "opt224": 224}
+STATIC_HOST_BITS = 30
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One adapter of the board on a LAN of its own network. `at_s`: when it is plugged in; `cable`: and whether it has one."""
+
+    interface: str
+    mac: str
+    lan: str
+    at_s: float = 0.0
+    cable: bool = True
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a DHCP server on a LAN says, from `at_s` on: option code -> bytes. `host`: the board's number in the network."""
+
+    lan: str
+    ours: ipaddress.IPv4Interface
+    host: int
+    options: Mapping[int, bytes]
+    at_s: float
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """`addresses`: LAN -> our own there. `origins`: URLs of the servers. `names`: those that a name server has to know."""
+
+    wires: tuple[Wire, ...]
+    offers: tuple[Offer, ...]
+    addresses: Mapping[str, str]
+    extra_addresses: tuple[str, ...]
+    origins: tuple[str, ...]
+    names: tuple[str, ...]
+    interfaces: Mapping[str, str]
+
+
+def wire_up(tape: Tape) -> Wiring:
+    """Raises ReplayError for a network that cannot be built here."""
+    leases = dict(_leases(tape))
+    offers = dict(_offers(tape))
+    names = list(dict.fromkeys([*_nic_names(tape), *offers, *leases, *(one.line.interface for one in tape.exchanges)]))
+    for name in names:
+        if "." in name:
+            raise ReplayError(f"{name} is a VLAN, which this runner does not build", "--runner in-process replays it")
+    lans = {name: f"lan{number}" for number, name in enumerate(name for name in names if name)}
+    found = [_offer(lans[name], dump, event) for name, (dump, event) in offers.items()]
+    addresses = {offer.lan: str(offer.ours) for offer in found}
+    for name, address in leases.items():
+        addresses.setdefault(lans[name], _beside(address))
+    origins = tuple(dict.fromkeys(_origin(one.line.url) for one in tape.exchanges))
+    hosts = [urlsplit(origin).hostname or "" for origin in origins]
+    numbers = [host for host in hosts if _is_ipv4(host)]
+    if any(":" in host for host in hosts) or any(":" in address for address in leases.values()):
+        raise ReplayError("this boot went over IPv6, which this runner does not build", "--runner in-process replays it")
+    taken = {text.partition("/")[0] for text in addresses.values()}
+    servers = [server for _, event in offers.values() for server in parse_offer(event).dns]
+    return Wiring(
+        wires=tuple(_wire(name, lans, tape) for name in names if name),
+        offers=tuple(found),
+        addresses=addresses,
+        extra_addresses=tuple(one for one in dict.fromkeys([*numbers, *servers]) if one not in taken),
+        origins=origins,
+        names=tuple(dict.fromkeys(host for host in hosts if not _is_ipv4(host))),
+        interfaces={address.partition("/")[0]: name for name, address in _all_addresses(tape)},
+    )
+
+
+def _offers(tape: Tape) -> Iterator[tuple[str, tuple[Dump, DhcpEvent]]]:
+    """The first usable lease of each interface."""
+    seen: set[str] = set()
+    for dump in tape.dumps:
+        event, offer = _read(dump)
+        if event is not None and offer is not None and dump.line.interface not in seen:
+            seen.add(dump.line.interface)
+            yield dump.line.interface, (dump, event)
+
+
+def _read(dump: Dump) -> tuple[DhcpEvent | None, DhcpOffer | None]:
+    try:
+        event = parse_event(dump.line.text.encode("latin-1", "replace"))
+        return event, parse_offer(event) if event.has_lease else None
+    except DhcpError:
+        return None, None
+
+
+def _offer(lan: str, dump: Dump, event: DhcpEvent) -> Offer:
+    interface = ipaddress.IPv4Interface(parse_offer(event).address)
+    ours = _our_address(interface, event)
+    options = {code: value for name, code in OPTION_CODES.items() if (value := _option(name, event.values.get(name, "")))}
+    at_s = 0.0 if dump.at_ms < AT_ONCE_MS else (dump.at_ms - EARLIER_MS) / 1000
+    return Offer(lan, ours, int(interface.ip) - int(interface.network.network_address), options, at_s)
+
+
+def _our_address(board: ipaddress.IPv4Interface, event: DhcpEvent) -> ipaddress.IPv4Interface:
+    """The DHCP server's own, else the router's, else another one beside the board's."""
+    for text in (event.values.get("serverid", ""), *event.values.get("router", "").split()):
+        if _is_ipv4(text) and ipaddress.IPv4Address(text) in board.network and text != str(board.ip):
+            return ipaddress.IPv4Interface((text, board.network.prefixlen))
+    return ipaddress.IPv4Interface(_beside(str(board)))
+
+
+def _option(name: str, text: str) -> bytes:
+    """As udhcpc prints it -> as it stands in a packet."""
+    if name in ("subnet", "router", "dns"):
+        return b"".join(ipaddress.IPv4Address(word).packed for word in text.split() if _is_ipv4(word))
+    if name in ("lease", "mtu"):
+        return int(text).to_bytes(4 if name == "lease" else 2, "big") if re.fullmatch(r"\d{1,5}|\d{1,9}", text) else b""
+    if name == "opt224":
+        return bytes.fromhex(text) if re.fullmatch(r"([0-9a-fA-F]{2})*", text) else b""
+    return text.encode("latin-1", "replace")
+
+
+def _leases(tape: Tape) -> Iterator[tuple[str, str]]:
+    """Addresses that no DHCP server gave, by interface."""
+    for one in tape.plans:
+        lease = as_object(one.line.body.content).get("lease")
+        if isinstance(lease, dict) and lease.get("method") != "dhcp":
+            yield str(lease.get("interface")), str(lease.get("address"))
+
+
+def _all_addresses(tape: Tape) -> Iterator[tuple[str, str]]:
+    yield from _leases(tape)
+    for dump in tape.dumps:
+        _, offer = _read(dump)
+        if offer is not None:
+            yield dump.line.interface, offer.address
+
+
+def _wire(name: str, lans: Mapping[str, str], tape: Tape) -> Wire:
+    nic = next((nic for nic in _nics(tape) if nic.get("name") == name), {})
+    mac = str(nic.get("mac", ""))
+    used = any(one.line.interface == name for one in tape.exchanges)
+    is_mac = re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac)
+    return Wire(name, mac if is_mac else "", lans[name], _seen_s(name, tape), used or bool(nic.get("carrier")))
+
+
+def _seen_s(name: str, tape: Tape) -> float:
+    """When the kernel had it first; the first looks come within the first second of a boot."""
+    for reading in tape.readings:
+        if reading.line.path == "sys/class/net" and name in reading.line.names:
+            return 0.0 if reading.at_ms < AT_ONCE_MS else reading.at_ms / 1000
+    return 0.0
+
+
+def _nics(tape: Tape) -> list[dict[str, Json]]:
+    nics = tape.report.get("nics")
+    return [nic for nic in nics if isinstance(nic, dict)] if isinstance(nics, list) else []
+
+
+def _nic_names(tape: Tape) -> list[str]:
+    return [str(nic.get("name")) for nic in _nics(tape)]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _beside(address: str) -> str:
+    """Another host of the same network."""
+    try:
+        board = ipaddress.IPv4Interface(address)
+    except ValueError as error:
+        raise ReplayError(f"{address} is no address that this runner can give", "--runner in-process replays it") from error
+    if board.network.prefixlen > STATIC_HOST_BITS:
+        raise ReplayError(f"there is no other host in the network of {address}", "--runner in-process replays it")
+    first = board.network.network_address + 1
+    return f"{first if first != board.ip else first + 1}/{board.network.prefixlen}"
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
