@@ -11,7 +11,8 @@ from bootpilot_agent.errors import AgentError
 from bootpilot_agent.recording import MAX_PACKED_BYTES
 from scripts.faults.errors import FaultsError
 from scripts.replaying.errors import ReplayError
-from scripts.replaying.runners import RUNNERS, Options
+from scripts.replaying.playing import Options
+from scripts.replaying.runners import RUNNERS
 from scripts.replaying.stand_ins import AtHand, make_stand_ins
 from scripts.replaying.tape import Tape, read_tape
 from scripts.replaying.verdict import EXIT_CODES, Answer, Verdict, judge

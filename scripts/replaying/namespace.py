@@ -18,7 +18,7 @@ from scripts.faults.stage import Stage, lay_out
 from scripts.replaying.call import Call, Place
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.performed import Performed, read_load, told_to
-from scripts.replaying.runners import Options
+from scripts.replaying.playing import Options
 from scripts.replaying.script import Script
 from scripts.replaying.stand_ins import StandIn
 from scripts.replaying.tape import Tape
