@@ -1,7 +1,11 @@
 """A small Debian archive on disk, signed with a key of its own: real packages, a real index, read by the real apt."""
 
 import hashlib
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,22 +50,33 @@ class ArchiveOnDisk:
             f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: Sat, 01 Jan 2022 00:00:00 UTC\n"
             f"Architectures: amd64\nComponents: main\nSHA256:\n {digest} {index.stat().st_size} main/binary-amd64/Packages\n"
         )
-        home = self._home()
         signed = release.with_name("InRelease")
-        call("gpg", "--homedir", home, "--batch", "--yes", "--output", signed, "--clearsign", release)
-        call("gpgconf", "--homedir", home, "--kill", "gpg-agent")
+        with self._key_home() as home:
+            call("gpg", "--homedir", home, "--batch", "--yes", "--output", signed, "--clearsign", release)
 
     def suite(self, name: str, *, required: bool = False) -> Suite:
         return Suite(f"file:{self.root}", name, required, str(self.root / "key.gpg"))
 
-    def _home(self) -> Path:
-        home = self.root / "gpg"
-        if not home.exists():
-            home.mkdir(mode=0o700)
-            words = ["--batch", "--passphrase", "", "--quick-generate-key", "test@example.org", "ed25519", "sign"]
-            call("gpg", "--homedir", home, *words)
-            call("gpg", "--homedir", home, "--output", self.root / "key.gpg", "--export")
-        return home
+    @contextmanager
+    def _key_home(self) -> Iterator[Path]:
+        """gpg's folder with the archive's key, made the first time.
+
+        For as long as gpg works it has a short name: its agent's sockets lie in it, and their paths have 107 bytes (unix(7)).
+        """
+        kept = self.root / "gpg"
+        # The agent takes its sockets away itself, a little after it was told to end.
+        with tempfile.TemporaryDirectory(prefix="gpg-", dir="/tmp", ignore_cleanup_errors=True) as home:
+            if kept.exists():
+                shutil.copytree(kept, home, dirs_exist_ok=True)
+            else:
+                words = ["--batch", "--passphrase", "", "--quick-generate-key", "test@example.org", "ed25519", "sign"]
+                call("gpg", "--homedir", home, *words)
+                call("gpg", "--homedir", home, "--output", self.root / "key.gpg", "--export")
+            try:
+                yield Path(home)
+            finally:
+                call("gpgconf", "--homedir", home, "--kill", "gpg-agent")
+            shutil.copytree(home, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns("S.*"))
 
 
 def call(*argv: str | Path, cwd: Path | None = None) -> str:

@@ -30,7 +30,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def archive(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveOnDisk:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    shutil.copytree(template, tmp_path / "archive", ignore=shutil.ignore_patterns("S.gpg-agent*"))
+    shutil.copytree(template, tmp_path / "archive")
     return ArchiveOnDisk(tmp_path / "archive")
 
 
