@@ -20,13 +20,13 @@ from scripts.faults.outcome import Loader
 from scripts.faults.power import PowerSwitch
 from scripts.faults.stage import Stage
 from scripts.faults.world import World
-from scripts.scenarios.reading import read_rows
+from scripts.scenarios.reading import find_scenario
 
 
 def main() -> int:
     """The exit code: 0 with an outcome on stdout, whatever it says; 1 where the harness failed."""
     name, loader, stage, folder, *wishes = sys.argv[1:]
-    scenario = read_rows()[name]
+    scenario = find_scenario(name)
     if wishes:
         scenario = replace(scenario, server=replace(scenario.server, record=True))
     outside = namespaces()

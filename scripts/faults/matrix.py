@@ -26,10 +26,11 @@ QEMU_S = 1800
 
 @dataclass(frozen=True)
 class Run:
-    """One row once, by one loader."""
+    """One row once, by one loader. `source`: where the scenario is written, if not among the rows."""
 
     scenario: Scenario
     loader: Loader
+    source: str = ""
 
 
 def run_all(
@@ -85,7 +86,8 @@ def play(run: Run, stage: Stage, folder: Path, recording: Path | None = None) ->
     place = Path(tempfile.mkdtemp(prefix=f"{run.scenario.name}-{run.loader}-", dir=folder))
     if os.getuid() == 0:
         os.chown(place, NOBODY, NOBODY)
-    argv = [sys.executable, "-B", "-m", "scripts.faults.cell", run.scenario.name, run.loader, str(stage.folder), str(place)]
+    argv = [sys.executable, "-B", "-m", "scripts.faults.cell"]
+    argv += [run.source or run.scenario.name, run.loader, str(stage.folder), str(place)]
     argv += ["record"] if recording else []
     paths = ":".join(str(CHECKOUT / name) for name in ("", "agent", "server-stub"))
     done = run_program(argv, timeout_s=run.scenario.limit_s + MORE_S, check=False, extra={"PYTHONPATH": paths})

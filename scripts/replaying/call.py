@@ -10,9 +10,13 @@ from pathlib import Path
 
 from scripts.faults.stage import give_away
 from scripts.replaying.board_tree import BoardTree
-from scripts.replaying.script import Asked, Script
+from scripts.replaying.played import Asked
+from scripts.replaying.script import Script
 from scripts.replaying.stand_ins import StandIn
-from scripts.replaying.tape import Tape, read_tape
+from scripts.replaying.tape import Tape
+from scripts.replaying.tape_reading import read_tape
+from scripts.scenarios.reading import read_rows
+from scripts.scenarios.scenario import Scenario
 
 IDENTITY = "bootpilot/identity"
 # Where the agent finds what a loader before it read from the card: a namespace has no disks.
@@ -31,11 +35,12 @@ class Call:
 
     tape: Tape
     stand_ins: list[StandIn]
+    fault: Scenario | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def limit_s(self) -> float:
-        return max(0.0, self.tape.ended_ms / 1000) * 1.5 + MORE_S
+        return max(0.0, self.tape.ended_ms / 1000) * 1.5 + MORE_S + (self.fault.limit_s if self.fault else 0)
 
     @property
     def command_line(self) -> str:
@@ -89,7 +94,9 @@ class Place:
         for number, one in enumerate(call.stand_ins):
             (self.folder / f"file-{number}").write_bytes(one.content)
             rows.append({"role": one.role, "recorded": one.recorded, "real": one.real, "file": f"file-{number}"})
-        (self.folder / "call.json").write_text(json.dumps({"until": call.tape.until, "stand_ins": rows}))
+        (self.folder / "call.json").write_text(
+            json.dumps({"until": call.tape.until, "fault": call.fault.name if call.fault else "", "stand_ins": rows})
+        )
         tree = BoardTree(self.folder / "tree", call.tape)
         tree.write()
         tree.follow(call.tape.plans[0].at_ms if call.tape.plans else call.tape.ended_ms)
@@ -104,7 +111,8 @@ class Place:
             StandIn(row["role"], row["recorded"], (self.folder / row["file"]).read_bytes(), real=row["real"])
             for row in told["stand_ins"]
         ]
-        return Call(tape.cut(told["until"]) if told["until"] else tape, stand_ins)
+        fault = read_rows()[told["fault"]] if told["fault"] else None
+        return Call(tape.cut(told["until"]) if told["until"] else tape, stand_ins, fault)
 
     def write_asked(self, how: str, script: Script) -> None:
         """What was asked, in order. Raises OSError."""

@@ -27,6 +27,7 @@ from bootpilot_agent.wall_clock import WallClock
 from scripts.replaying.board_tree import BoardTree
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.observer import ObservedEdges, Observer
+from scripts.replaying.overlay import overlay_of
 from scripts.replaying.performed import Performed
 from scripts.replaying.played_http import PlayedAdapter
 from scripts.replaying.played_network import PlayedNetwork
@@ -36,6 +37,7 @@ from scripts.replaying.shims import agent_in, exchanged
 from scripts.replaying.simulation import Simulation
 from scripts.replaying.stand_ins import StandIn
 from scripts.replaying.tape import Ending, Tape
+from scripts.scenarios.scenario import Scenario
 
 # Of the board's time, after the recording's end.
 MORE_S = 3600.0
@@ -45,10 +47,10 @@ OWN_DISK = ("take_system", "take_own_system")
 NO_ROOM = "needed to store the payload, the root file system takes"
 
 
-def play(tape: Tape, stand_ins: list[StandIn]) -> Performed:
+def play(tape: Tape, stand_ins: list[StandIn], fault: Scenario | None = None) -> Performed:
     """One replay. Raises ReplayError where this boot needs what is not in a recording."""
     refuse(tape)
-    script = Script(tape, stand_ins)
+    script = Script(tape, stand_ins, overlay_of(fault))
     simulation = Simulation(max(tape.ended_ms, 0) / 1000 + MORE_S, lambda: EndedError("nothing more came of it"))
     with tempfile.TemporaryDirectory(prefix="bootpilot-replay-") as name, simulation.running():
         stage = Stage(tape, script, simulation, Path(name))

@@ -26,6 +26,7 @@ from scripts.faults.stage import Stage
 from scripts.lab.certificates import Certificates
 from scripts.replaying.call import Call, Place
 from scripts.replaying.errors import ReplayError
+from scripts.replaying.overlay import overlay_of
 from scripts.replaying.replay_server import ReplayServer
 from scripts.replaying.script import Script
 from scripts.replaying.wiring import PORTS, Wire, Wiring, wire_up
@@ -80,7 +81,7 @@ class Inside:
 
     def __post_init__(self) -> None:
         self.call = self.place.read_call()
-        self.script = Script(self.call.tape, self.call.stand_ins)
+        self.script = Script(self.call.tape, self.call.stand_ins, overlay_of(self.call.fault))
         self.wiring = wire_up(self.call.tape)
         lans = {name: Lan(name, address) for name, address in self.wiring.addresses.items()}
         silent = {wire.lan: Lan(wire.lan, "") for wire in self.wiring.wires if wire.lan not in lans}

@@ -17,15 +17,16 @@ from scripts.faults.confinement import NOBODY
 from scripts.faults.stage import Stage, lay_out
 from scripts.replaying.call import Call, Place
 from scripts.replaying.errors import ReplayError
+from scripts.replaying.overlay import overlay_of
 from scripts.replaying.performed import Performed, read_load, told_to
 from scripts.replaying.playing import Options
 from scripts.replaying.script import Script
-from scripts.replaying.stand_ins import StandIn
+from scripts.replaying.stand_ins import StandIn, files_of
 from scripts.replaying.tape import Tape
 from scripts.replaying.wiring import wire_up
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-ARCH = "amd64"
+HOST = "amd64"
 HARNESS_S = 120.0
 # What a namespace has of the machine that it is on.
 BLIND = {
@@ -48,10 +49,11 @@ def play(tape: Tape, stand_ins: list[StandIn], options: Options) -> Performed:
     wire_up(tape)
     stage = prepare_stage(options.shared)
     place = Place(Path(tempfile.mkdtemp(prefix="boot-", dir=options.shared)))
-    place.write_call(Call(tape, stand_ins))
-    start(place, stage, Call(tape, stand_ins).limit_s + HARNESS_S)
+    call = Call(tape, stand_ins, options.fault)
+    place.write_call(call)
+    start(place, stage, call.limit_s + HARNESS_S)
     how, asked = place.read_asked()
-    script = Script(tape, stand_ins)
+    script = Script(tape, stand_ins, overlay_of(options.fault))
     for one in asked:
         script.answer(one)
     return Performed(
@@ -68,9 +70,9 @@ def play(tape: Tape, stand_ins: list[StandIn], options: Options) -> Performed:
 
 def refuse(tape: Tape) -> None:
     """Raises ReplayError for a boot that this runner cannot play."""
-    if tape.arch != ARCH:
+    if tape.arch != HOST and any(named.role == "dtb" for one in tape.plans for named in files_of(one)):
         raise ReplayError(
-            f"this boot was recorded on {tape.arch}; the agent is frozen for {ARCH} here",
+            f"its plan brings a device tree for {tape.arch}, and the agent is frozen for {HOST} here",
             "--runner in-process replays it; --runner qemu does so on its own architecture",
         )
     for step in tape.steps:
@@ -88,7 +90,7 @@ def prepare_stage(folder: Path) -> Stage:
         folder.chmod(0o755)
         stage.folder.mkdir()
         try:
-            return lay_out(build_loader(ARCH).initramfs, stage.folder)
+            return lay_out(build_loader(HOST).initramfs, stage.folder)
         except BuildError as error:
             raise ReplayError(f"the agent cannot be frozen: {error}") from error
     return stage
@@ -117,5 +119,7 @@ def loads_of(place: Place, script: Script) -> list[KexecLine]:
 
 def blind(tape: Tape) -> dict[str, str]:
     """The fields of the report that this runner cannot feed, with the reasons."""
-    more = {"last_attempt": "the try before this one was not recorded"} if tape.report.get("last_attempt") else {}
-    return BLIND | more
+    other = f"recorded on {tape.arch}; the agent is frozen for {HOST} here"
+    foreign = {"arch": other, "features": other} if tape.arch != HOST else {}
+    earlier = {"last_attempt": "the try before this one was not recorded"} if tape.report.get("last_attempt") else {}
+    return {**BLIND, **foreign, **earlier}

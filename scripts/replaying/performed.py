@@ -8,7 +8,8 @@ from bootpilot_agent.events import EventName, Source
 from bootpilot_agent.fields import Json
 from bootpilot_agent.recording_lines import EventLine, KexecLine
 from scripts.replaying.aliases import Aliases
-from scripts.replaying.script import Met, Script
+from scripts.replaying.rows import Met
+from scripts.replaying.script import Script
 from scripts.replaying.stand_ins import StandIn
 from scripts.replaying.tape import Exchange, Kind, Tape, as_object
 

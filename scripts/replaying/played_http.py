@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootpilot_agent.errors import TransportError
-from scripts.replaying.script import Asked, Played, Script
+from scripts.replaying.played import Asked, Played
+from scripts.replaying.script import Script
 from scripts.replaying.simulation import Simulation
 from scripts.replaying.tape import Kind
 

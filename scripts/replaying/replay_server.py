@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from scripts.lab.scripted_server import Reply, Request, ScriptedServer
 from scripts.replaying.breaks import Break
-from scripts.replaying.script import Asked, Played, Script
+from scripts.replaying.played import Asked, Played
+from scripts.replaying.script import Script
 
 METHODS = ("GET", "POST", "PUT")
 # Of the connection, not of the answer; the server makes its own.

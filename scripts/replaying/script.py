@@ -14,62 +14,16 @@ from urllib.parse import urljoin, urlsplit
 from bootpilot_agent.fields import Json
 from scripts.replaying.aliases import Aliases
 from scripts.replaying.breaks import Break, break_of
+from scripts.replaying.overlay import Overlay, spoilt
+from scripts.replaying.played import RANGE, Asked, Played
+from scripts.replaying.rows import TALK, Met, is_compared, row_of, used_way
 from scripts.replaying.stand_ins import StandIn, files_of, with_sizes
-from scripts.replaying.tape import Exchange, Kind, Tape, as_object, kind_of
+from scripts.replaying.tape import Exchange, Kind, Tape, as_object
 
 BUSY = 503
 # As long as the agent waits for the answer to a probe.
 PROBE_MS = 15_000
-TALK = ("talk",)
-RANGE = re.compile(r"bytes=(\d+)-")
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request of the replayed boot. Header names are in lower case; `interface` is "" where the harness cannot tell it."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes
-    interface: str = ""
-
-    @property
-    def kind(self) -> Kind:
-        return kind_of(self.method, self.url)
-
-    @property
-    def range_start(self) -> int:
-        found = RANGE.fullmatch(self.headers.get("range", ""))
-        return int(found[1]) if found else 0
-
-
-@dataclass(frozen=True)
-class Played:
-    """The answer. `breaks`: how it ends before its end, in `error`'s words; `status` is None where there is none at all.
-
-    `marks` and `ms` say when each byte came, in milliseconds since the request.
-    """
-
-    status: int | None
-    headers: dict[str, str]
-    body: bytes
-    breaks: Break | None = None
-    error: str = ""
-    marks: tuple[tuple[int, int], ...] = ()
-    ms: int = 0
-
-
-@dataclass(frozen=True)
-class Met:
-    """A request of the replay and its counterpart on the tape, if there is one. `body` is in the recorded boot's terms."""
-
-    asked: Asked
-    row: tuple[str, ...]
-    recorded: Exchange | None
-    url: str
-    body: Json = None
 
 
 @dataclass
@@ -78,6 +32,7 @@ class Script:
 
     tape: Tape
     stand_ins: list[StandIn]
+    overlay: Overlay = field(default_factory=Overlay)
     aliases: Aliases = field(default_factory=Aliases)
     met: list[Met] = field(default_factory=list)
     _rows: dict[tuple[str, ...], list[Exchange]] = field(default_factory=dict)
@@ -100,15 +55,17 @@ class Script:
         if recorded is not None and asked.kind is Kind.PLAN:
             self._learn_ids(recorded, asked)
             url = self.aliases.back(asked.url)
-        self.met.append(Met(asked, row, recorded, url, self.aliases.back_json(_body(asked))))
+        fault = self.overlay.next_fault(asked.kind, self._role_of(url)) if recorded is not None else None
+        self.met.append(Met(asked, row, recorded, url, self.aliases.back_json(_body(asked)), fault is not None))
         if recorded is None:
             return self._beyond(row, asked)
-        return self._play(recorded, asked)
+        played = self._play(recorded, asked)
+        return spoilt(played, fault, asked.url) if fault else played
 
     @property
     def left(self) -> list[Exchange]:
         """What the recorded boot asked and the replayed one has not, in order."""
-        seen = {id(met.recorded) for met in self.met}
+        seen = {id(met.recorded) for met in self.met if not met.spoilt}
         return [one for one in self.tape.exchanges if id(one) not in seen]
 
     def has_left_the_tape(self) -> bool:
@@ -116,7 +73,7 @@ class Script:
         return any(met.recorded is None and met.row in (TALK, used_way(self.tape)) for met in self.met)
 
     def _counterpart(self, row: tuple[str, ...], asked: Asked, url: str) -> Exchange | None:
-        number = sum(1 for met in self.met if met.row == row)
+        number = sum(1 for met in self.met if met.row == row and not met.spoilt)
         recorded = self._rows.get(row, [])
         if number >= len(recorded):
             return None
@@ -138,8 +95,14 @@ class Script:
 
     def _learn_ids(self, recorded: Exchange, asked: Asked) -> None:
         before, now = as_object(recorded.line.body.content), as_object(asked.body)
+        # With a fault there are more questions than on the tape: each has to get a plan that is its own.
+        take = self.aliases.pair if self.overlay.faults else self.aliases.learn
         for name in ("boot_id", "nonce"):
-            self.aliases.learn(str(before.get(name, "")), str(now.get(name, "")))
+            take(str(before.get(name, "")), str(now.get(name, "")))
+
+    def _role_of(self, url: str) -> str:
+        stand_in = self._by_digest.get(self._places.get(url, ""))
+        return stand_in.role if stand_in else ""
 
     def _learn_places(self, exchange: Exchange) -> None:
         """Where each file is had: the plan's URLs, and where these redirect to."""
@@ -158,7 +121,8 @@ class Script:
             return Played(None, {}, b"", breaks or Break.CLOSED, self.aliases.forth(line.error), (), line.ms)
         body, headers = self._content(recorded, asked, headers)
         error = self.aliases.forth(line.error) if breaks else ""
-        return Played(line.status, headers, body, breaks, error, line.marks, line.ms)
+        status = 206 if "content-range" in headers and line.status == 200 else line.status
+        return Played(status, headers, body, breaks, error, line.marks, line.ms)
 
     def _content(self, recorded: Exchange, asked: Asked, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
         line = recorded.line
@@ -184,6 +148,9 @@ class Script:
             start = asked.range_start
             if int(found[1]) == int((RANGE.fullmatch(line.headers.get("Range", "")) or found)[1]):
                 headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if line.status == 200 and self.overlay.serves_ranges and asked.range_start:
+            start = min(asked.range_start, len(content))
+            headers |= {"content-range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
         whole = not break_of(line) and not line.error and line.answer.size_bytes > 0
         piece = content[start:] if whole else content[start : start + line.answer.size_bytes]
         if "content-length" in headers and (whole or line.status == 206):
@@ -200,34 +167,6 @@ class Script:
             return content
         plan = as_object(content)
         return json.dumps(with_sizes(plan, self._by_digest)).encode() if plan else content
-
-
-def row_of(kind: Kind, url: str, interface: str) -> tuple[str, ...]:
-    """The row that a request belongs to."""
-    if kind is Kind.HELLO:
-        parts = urlsplit(url)
-        return (kind, f"{parts.scheme}://{parts.netloc}", interface)
-    return TALK if kind in (Kind.PLAN, Kind.ARTIFACT, Kind.OTHER) else (kind,)
-
-
-def used_way(tape: Tape) -> tuple[str, ...]:
-    """The row of probes over which the server was found: how often others were asked meanwhile is a matter of time."""
-    hellos = [one for one in tape.exchanges if one.kind is Kind.HELLO and one.line.status is not None]
-    for plan in tape.plans:
-        for hello in hellos:
-            if (hello.line.connection, hello.line.interface) == (plan.line.connection, plan.line.interface):
-                return row_of_exchange(hello)
-    return ()
-
-
-def row_of_exchange(exchange: Exchange) -> tuple[str, ...]:
-    """As the script sorts them."""
-    return row_of(exchange.kind, exchange.line.url, exchange.line.interface)
-
-
-def is_compared(row: tuple[str, ...]) -> bool:
-    """Request by request: the boot's own. What the journal sends depends on when its thread gets to it."""
-    return row == TALK or row[0] == Kind.HELLO
 
 
 def _path(url: str) -> str:

@@ -83,8 +83,12 @@ def _zeros(size: int, arch: str) -> bytes:
 MAKERS: Mapping[str, Maker] = {"kernel": _kernel, "initrd": _zeros, "dtb": _tree, "overlay": _tree, "file": _zeros}
 
 
-def make_stand_ins(tape: Tape, at_hand: AtHand = lambda sha256: None, makers: Mapping[str, Maker] = MAKERS) -> list[StandIn]:
+def make_stand_ins(
+    tape: Tape, at_hand: AtHand = lambda sha256: None, arch: str = "", makers: Mapping[str, Maker] = MAKERS
+) -> list[StandIn]:
     """One for each file of each recorded plan, by digest. `makers` may give files of other sizes; the plan follows them.
+
+    `arch`: of the agent that replays, where it is not the recorded one: a kernel of another is of no use to it then.
 
     Raises ReplayError where only the file itself would do.
     """
@@ -92,7 +96,7 @@ def make_stand_ins(tape: Tape, at_hand: AtHand = lambda sha256: None, makers: Ma
     for exchange in tape.plans:
         for named in files_of(exchange):
             if named.sha256 not in found:
-                found[named.sha256] = _stand_in(named, tape, at_hand, makers)
+                found[named.sha256] = _stand_in(named, tape, at_hand, makers, arch or tape.arch)
     return list(found.values())
 
 
@@ -116,8 +120,8 @@ def with_sizes(plan: Json, stand_ins: Mapping[str, StandIn]) -> Json:
     return inner
 
 
-def _stand_in(named: Named, tape: Tape, at_hand: AtHand, makers: Mapping[str, Maker]) -> StandIn:
-    content = at_hand(named.sha256)
+def _stand_in(named: Named, tape: Tape, at_hand: AtHand, makers: Mapping[str, Maker], arch: str) -> StandIn:
+    content = at_hand(named.sha256) if arch == tape.arch or named.role != "kernel" else None
     if content is not None:
         return StandIn(named.role, named.sha256, content, real=True)
     _refuse_decisive(named, tape)
@@ -125,7 +129,7 @@ def _stand_in(named: Named, tape: Tape, at_hand: AtHand, makers: Mapping[str, Ma
         raise ReplayError(
             f"{named.role} has {named.size_bytes} bytes: too many for a stand-in", "--artifacts FOLDER with the file"
         )
-    made = makers[named.role.partition(" ")[0]](named.size_bytes, tape.arch)
+    made = makers[named.role.partition(" ")[0]](named.size_bytes, arch)
     # Two files of one size must not become one: the last bytes, which nobody looks at, tell them apart.
     mark = hashlib.sha256(named.sha256.encode()).digest()[: len(made) // 2]
     return StandIn(named.role, named.sha256, made[: len(made) - len(mark)] + mark, real=False)

@@ -5,18 +5,19 @@ was asked. Not compared are times, clocks and progress; ids, nonces, tokens and 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 
+from bootpilot_agent.events import EventName
 from bootpilot_agent.fields import Json
 from bootpilot_agent.recording_lines import EventLine, KexecLine
+from scripts.replaying.json_difference import NOTHING, first_difference
 from scripts.replaying.performed import Performed, told_events, without_progress
-from scripts.replaying.script import Met, is_compared, row_of_exchange, used_way
-from scripts.replaying.tape import Exchange, Kind, Tape, as_object
+from scripts.replaying.rows import Met, is_compared, row_of_exchange, used_way
+from scripts.replaying.tape import Ending, Exchange, Kind, Tape, as_object
 
-NOTHING = "nothing"
 # Fields of the report that no two boots have alike.
 NOT_COMPARED = {
     "clock.unix_s": "another time of day",
@@ -32,11 +33,12 @@ class Answer(StrEnum):
     """What a replay can say."""
 
     SAME = "same"
+    RECOVERED = "recovered"  # with a fault laid over: it came to the same end all the same
     DIFFERS = "differs"
     NOT_REPLAYABLE = "not replayable"
 
 
-EXIT_CODES = {Answer.SAME: 0, Answer.DIFFERS: 1, Answer.NOT_REPLAYABLE: 2}
+EXIT_CODES = {Answer.SAME: 0, Answer.RECOVERED: 0, Answer.DIFFERS: 1, Answer.NOT_REPLAYABLE: 2}
 
 
 @dataclass(frozen=True)
@@ -70,25 +72,34 @@ class Verdict:
 
 
 def judge(tape: Tape, performed: Performed) -> Verdict:
-    """The verdict on one replay."""
+    """The verdict on one replay. With a fault laid over there is no "same": whether it came to the same end counts."""
     differences = [
         *request_differences(tape, performed),
         *step_differences(tape, performed),
         *event_differences(tape, performed),
         *kexec_differences(tape, performed),
     ]
-    counts = f"{sum(1 for met in performed.met if is_compared(met.row))} requests, {len(performed.events)} events, " + (
-        f"{len(performed.steps)} steps, " if performed.steps is not None else ""
-    )
     answer = Answer.DIFFERS if differences else Answer.SAME
-    return Verdict(answer, tuple(differences), f"{counts}{len(performed.kexecs)} kexec calls", _notes(tape, performed))
+    if any(met.spoilt for met in performed.met):
+        answer = Answer.RECOVERED if came_to_the_same_end(tape, performed) else Answer.DIFFERS
+    return Verdict(answer, tuple(differences), _counts(performed), _notes(tape, performed))
+
+
+def came_to_the_same_end(tape: Tape, performed: Performed) -> bool:
+    """The same kernel with the same words, or a failure told where the recorded boot failed."""
+    if any(kexec_differences(tape, performed)):
+        return False
+    has_failed = any(event.name == EventName.FAILED for event in performed.events)
+    return has_failed is (tape.ending is Ending.FAILURE)
 
 
 def request_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
     """In the order in which the replay asked; then what it never asked."""
     used = used_way(tape)
     for number, met in enumerate(performed.met, start=1):
-        if is_compared(met.row) and (met.row[0] != Kind.HELLO or met.row == used):
+        if met.spoilt:
+            yield Difference(f"request {number}, {met.asked.method} {met.url}", "answered as it was", "spoilt by the fault")
+        elif is_compared(met.row) and (met.row[0] != Kind.HELLO or met.row == used):
             yield from _compare(number, met, performed)
         elif met.recorded is not None:
             yield from _compare_headers(f"request {number}, {met.asked.method} {met.url}", met, met.recorded)
@@ -130,28 +141,6 @@ def kexec_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
         yield from _kexec_difference(f"kexec call {number}", before, now)
     if len(expected) != len(got):
         yield Difference("the number of kexec calls", str(len(expected)), str(len(got)))
-
-
-def first_difference(expected: Json, got: Json, ignored: Mapping[str, str], path: str = "") -> tuple[str, Json, Json] | None:
-    """The first field that differs, depth first in the order of the recorded one; None if all are the same."""
-    if path in ignored:
-        return None
-    if isinstance(expected, dict) and isinstance(got, dict):
-        for key in [*expected, *(key for key in got if key not in expected)]:
-            name = f"{path}.{key}" if path else key
-            if key not in got or key not in expected:
-                if name in ignored:
-                    continue
-                return name, expected.get(key, NOTHING), got.get(key, NOTHING)
-            if found := first_difference(expected[key], got[key], ignored, name):
-                return found
-        return None
-    if isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
-        for number, (one, other) in enumerate(zip(expected, got, strict=True)):
-            if found := first_difference(one, other, ignored, f"{path}[{number}]"):
-                return found
-        return None
-    return None if expected == got and type(expected) is type(got) else (path, expected, got)
 
 
 def _compare(number: int, met: Met, performed: Performed) -> Iterator[Difference]:
@@ -198,6 +187,12 @@ def _row_differences(what: str, expected: list[str], got: list[str]) -> Iterator
         if one != other:
             yield Difference(f"{what} {number + 1}", one, other)
             return
+
+
+def _counts(performed: Performed) -> str:
+    steps = "" if performed.steps is None else f"{len(performed.steps)} steps, "
+    requests = sum(1 for met in performed.met if is_compared(met.row))
+    return f"{requests} requests, {len(performed.events)} events, {steps}{len(performed.kexecs)} kexec calls"
 
 
 def _notes(tape: Tape, performed: Performed) -> tuple[str, ...]:

@@ -35,6 +35,20 @@ def read_rows(folder: Path = ROWS) -> dict[str, Scenario]:
     return rows
 
 
+def find_scenario(name: str, folder: Path = ROWS) -> Scenario:
+    """NAME of the rows, or FILE.toml#NAME, or FILE.toml with one scenario in it. Raises ScenarioError, OSError."""
+    path, _, chosen = name.partition("#")
+    if not path.endswith(".toml"):
+        rows = read_rows(folder)
+        chosen = name
+    else:
+        rows = {row.name: row for row in parse_rows(Path(path).read_text(encoding="utf-8"), Path(path).stem)}
+        chosen = chosen or next(iter(rows), "") if len(rows) == 1 else chosen
+    if chosen not in rows:
+        raise ScenarioError(name, "a written boot (`scripts/fault-matrix --list` shows all)", chosen)
+    return rows[chosen]
+
+
 def parse_rows(text: str, group: str) -> list[Scenario]:
     """The scenarios of one file: a table each, by name. Raises ScenarioError."""
     try:

@@ -6,7 +6,8 @@ from pathlib import Path
 from scripts.replaying.in_process import play
 from scripts.replaying.performed import Performed
 from scripts.replaying.stand_ins import make_stand_ins
-from scripts.replaying.tape import Tape, read_tape
+from scripts.replaying.tape import Tape
+from scripts.replaying.tape_reading import read_tape
 from scripts.replaying.verdict import Verdict, judge
 from tests.fakes.boot_server import FakeBootServer
 from tests.fakes.kernels import bzimage
