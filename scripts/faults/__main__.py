@@ -7,15 +7,18 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from bootpilot_agent.errors import AgentError
+from bootpilot_agent.recording import SUFFIX
 from initramfs.build import build_loader
 from initramfs.errors import BuildError
 from scripts.faults import table
 from scripts.faults.errors import FaultsError
 from scripts.faults.matrix import Run, run_all
 from scripts.faults.outcome import Loader, Outcome
+from scripts.faults.recorded_row import RecordedRow, read_row
 from scripts.faults.stage import lay_out
 from scripts.faults.world import REBOOT_S
 from scripts.scenarios.reading import ScenarioError, read_rows
@@ -32,12 +35,17 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         rows = read_rows()
-        chosen = choose(rows, options.rows, quick=options.quick, qemu=options.qemu)
+        recorded = {
+            row.scenario.name: row for row in map(read_row, (Path(name) for name in options.rows if is_recording(name)))
+        }
+        rows |= {name: row.scenario for name, row in recorded.items()}
+        names = [Path(name).stem if is_recording(name) else name for name in options.rows]
+        chosen = choose(rows, names, quick=options.quick, qemu=options.qemu)
         if options.list:
             for row in chosen:
                 print(f"{row.name:40} {row.expect:8} {row.what}")
             return 0
-        return run_matrix(rows, chosen, options)
+        return run_matrix(rows, chosen, options, recorded)
     except (AgentError, BuildError, FaultsError, ScenarioError) as error:
         print(f"fault-matrix: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -56,15 +64,22 @@ def choose(rows: dict[str, Scenario], names: list[str], *, quick: bool, qemu: bo
     return [row for row in rows.values() if (row.quick or not quick) and (qemu or row.runner is Runner.NAMESPACE)]
 
 
-def run_matrix(rows: dict[str, Scenario], chosen: list[Scenario], options: argparse.Namespace) -> int:
+def is_recording(name: str) -> bool:
+    """A file, and no row."""
+    return name.endswith(SUFFIX)
+
+
+def run_matrix(
+    rows: dict[str, Scenario], chosen: list[Scenario], options: argparse.Namespace, recorded: Mapping[str, RecordedRow]
+) -> int:
     """Build, lay out, run, print. Raises what those raise."""
     loaders = (Loader.AGENT, Loader.SCRIPT) if options.baseline else (Loader.AGENT,)
     runs = [
-        Run(row, loader)
+        Run(row, loader, recorded=recorded.get(row.name))
         for _ in range(options.runs)
         for row in chosen
         for loader in loaders
-        if row.runner is Runner.NAMESPACE or loader is Loader.AGENT
+        if loader is Loader.AGENT or (row.runner is Runner.NAMESPACE and row.name not in recorded)
     ]
     folder = Path(tempfile.mkdtemp(prefix="bootpilot-faults-"))
     folder.chmod(0o755)
@@ -108,7 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fault-matrix", description="Play boots in which something goes wrong, and tell what came of each."
     )
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="these rows only (default: all but those in QEMU)")
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        metavar="ROW",
+        help="these rows only, or recordings (FILE.bootrec); default: all rows but those in QEMU",
+    )
     parser.add_argument("--list", action="store_true", help="show the rows and run nothing")
     parser.add_argument("--baseline", action="store_true", help="run each row with the plain script too")
     parser.add_argument("--quick", action="store_true", help="only the rows that take seconds")

@@ -15,6 +15,7 @@ from bootpilot_agent.run import run as run_program
 from scripts.faults.confinement import NOBODY
 from scripts.faults.errors import FaultsError
 from scripts.faults.outcome import Came, Loader, Outcome
+from scripts.faults.recorded_row import RecordedRow, play_recorded
 from scripts.faults.stage import Stage
 from scripts.scenarios.scenario import Runner, Scenario
 
@@ -26,11 +27,14 @@ QEMU_S = 1800
 
 @dataclass(frozen=True)
 class Run:
-    """One row once, by one loader. `source`: where the scenario is written, if not among the rows."""
+    """One row once, by one loader. `source`: where the scenario is written, if not among the rows. `recorded`: it is a
+    recording.
+    """
 
     scenario: Scenario
     loader: Loader
     source: str = ""
+    recorded: RecordedRow | None = None
 
 
 def run_all(
@@ -81,6 +85,8 @@ def play(run: Run, stage: Stage, folder: Path, recording: Path | None = None) ->
 
     `recording` is the file that the board's recording becomes, if one is wanted, and one came.
     """
+    if run.recorded is not None:
+        return play_recorded(run.recorded, stage, folder)
     if run.scenario.runner is Runner.QEMU:
         return _play_in_qemu(run)
     place = Path(tempfile.mkdtemp(prefix=f"{run.scenario.name}-{run.loader}-", dir=folder))

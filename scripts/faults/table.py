@@ -31,6 +31,7 @@ GROUPS = {
     "2-links": "Cables and adapters",
     "3-server": "The boot server, and what stands between",
     "4-board": "The board and its payload",
+    "recorded": "Recorded boots",
     "5-qemu": "Whole machines, in QEMU: each row is a test, which passes or not",
 }
 

@@ -120,7 +120,8 @@ class Inside:
         if endings.exists() and (words := endings.read_text().split()):
             return "kexec -e" if words[0] == "jump" else words[0]
         if self.script.has_left_the_tape():
-            return "it asked what the recorded boot did not ask"
+            until = self.call.tape.until
+            return f"as far as {until}" if until else "it asked what the recorded boot did not ask"
         said = self.place.console.read_bytes() if self.place.console.exists() else b""
         if b"FAILED at" in said and (b"next try in" in said or b"reboot in" in said or b"bootpilot.shell" in said):
             time.sleep(LAST_WORDS_S)

@@ -24,6 +24,7 @@ from scripts.replaying.script import Script
 from scripts.replaying.stand_ins import StandIn, files_of
 from scripts.replaying.tape import Tape
 from scripts.replaying.wiring import wire_up
+from scripts.scenarios.scenario import Scenario
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HOST = "amd64"
@@ -46,14 +47,19 @@ NOT_HERE = {"memory": "memory is this machine's", "kexec": "no kernel is loaded 
 def play(tape: Tape, stand_ins: list[StandIn], options: Options) -> Performed:
     """One replay. Raises ReplayError, also where the harness failed."""
     refuse(tape)
+    return play_on(prepare_stage(options.shared), tape, stand_ins, options.shared, options.fault)
+
+
+def play_on(stage: Stage, tape: Tape, stand_ins: list[StandIn], folder: Path, fault: Scenario | None = None) -> Performed:
+    """The same on a stage that is there already; `folder` gets one more in it. Raises ReplayError."""
+    refuse(tape)
     wire_up(tape)
-    stage = prepare_stage(options.shared)
-    place = Place(Path(tempfile.mkdtemp(prefix="boot-", dir=options.shared)))
-    call = Call(tape, stand_ins, options.fault)
+    place = Place(Path(tempfile.mkdtemp(prefix="boot-", dir=folder)))
+    call = Call(tape, stand_ins, fault)
     place.write_call(call)
     start(place, stage, call.limit_s + HARNESS_S)
     how, asked = place.read_asked()
-    script = Script(tape, stand_ins, overlay_of(options.fault))
+    script = Script(tape, stand_ins, overlay_of(fault))
     for one in asked:
         script.answer(one)
     return Performed(

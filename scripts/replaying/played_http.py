@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootpilot_agent.errors import TransportError
+from scripts.replaying.breaks import Break
 from scripts.replaying.played import Asked, Played
 from scripts.replaying.script import Script
 from scripts.replaying.simulation import Simulation
@@ -16,11 +17,12 @@ from scripts.replaying.tape import Kind
 
 @dataclass
 class PlayedBody:
-    """The body of an answer that began at `start_s`: each byte comes when it came."""
+    """The body of an answer that began at `start_s`: each byte comes when it came. Silence is borne for `patience_s`."""
 
     played: Played
     simulation: Simulation
     start_s: float
+    patience_s: float
     _position: int = 0
 
     def read1(self, most: int, **ignored: object) -> bytes:
@@ -31,7 +33,9 @@ class PlayedBody:
             chunk = body[self._position : min(by_then, self._position + most)]
             self._position += len(chunk)
             return chunk
-        self._sleep_until(self.played.ms)
+        last_ms = self.played.marks[-1][0] if self.played.marks else 0
+        is_silent = self.played.breaks is Break.SILENT
+        self._sleep_until(min(self.played.ms, last_ms + int(self.patience_s * 1000)) if is_silent else self.played.ms)
         if self.played.breaks:
             raise TransportError(self.played.error)
         return b""
@@ -67,8 +71,8 @@ class PlayedAdapter:
     simulation: Simulation
     on_asked: Any = field(default=lambda: None)
 
-    def send(self, request: Any, **ignored: object) -> PlayedResponse:
-        """Raises TransportError as the recorded exchange did."""
+    def send(self, request: Any, *, timeout: tuple[float, float], **ignored: object) -> PlayedResponse:
+        """`timeout` is for connecting and for silence. Raises TransportError as the recorded exchange did."""
         headers = {name.lower(): str(value) for name, value in request.headers.items()}
         asked = Asked(request.method, request.url, headers, request.body or b"", self.transport.route.interface)
         played = self.script.answer(asked)
@@ -80,7 +84,7 @@ class PlayedAdapter:
             raise TransportError(played.error)
         head_ms = played.marks[0][0] if played.marks else 0
         self.simulation.sleep(max(0.0, start_s + head_ms / 1000 - self.simulation.now_s))
-        return PlayedResponse(played.status, played.headers, PlayedBody(played, self.simulation, start_s))
+        return PlayedResponse(played.status, played.headers, PlayedBody(played, self.simulation, start_s, timeout[1]))
 
     def close(self) -> None:
         """There is no connection."""
