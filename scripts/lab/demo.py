@@ -20,6 +20,7 @@ from scripts.lab.boot_server import BootServer, fetch, free_port
 from scripts.lab.chain import BootFailedError, Built, Wiring, booted, build_for, handed_over, make_guest, publish, server_url
 from scripts.lab.errors import LabError
 from scripts.lab.guest import Guest
+from scripts.lab.install_demo import Show, demonstrate_install
 from scripts.lab.machine import Machine, Named, VerdictBy
 from scripts.lab.verdict import Verdict
 from scripts.lab.vm import RunningGuest
@@ -49,8 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     board = options.board or ARCHITECTURE_BOARDS[options.arch]
     try:
         machine = machine_named(board)
+        show = demonstrate_disk if options.install else demonstrate
         with _folder(keep=options.keep) as folder:
-            demonstrate(board, machine, folder, Clock(), once=options.once, whole_console=options.console)
+            show(board, machine, folder, Clock(), once=options.once, whole_console=options.console)
     except KeyboardInterrupt:
         print("\ndemo: stopped; the board is switched off and the server has ended", file=sys.stderr)
         return 1 if options.once else 0
@@ -87,6 +89,16 @@ def demonstrate(board: str, machine: Machine, folder: Path, clock: Clock, *, onc
                 time.sleep(0.5)
     finally:
         server.stop()
+
+
+def demonstrate_disk(board: str, machine: Machine, folder: Path, clock: Clock, *, once: bool, whole_console: bool) -> None:
+    """The same with an installation on the board's disk instead of a payload in memory. Raises what went wrong."""
+
+    def stay(running: RunningGuest) -> None:
+        while not once and running.is_running():
+            time.sleep(0.5)
+
+    demonstrate_install(_build(machine, clock), f"{board} with a disk", Show(folder, clock, whole_console, stay))
 
 
 def _demonstrate_handover(server: BootServer, guest: Guest, clock: Clock, console: ConsoleWatch) -> None:
@@ -177,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--arch", choices=ARCHITECTURE_BOARDS, default="arm64", help="the generic board of it (default: arm64)")
     which.add_argument("--board", metavar="NAME", help="a board that QEMU simulates, from its own card")
     which.add_argument("--list-boards", action="store_true", help="which boards can be simulated, and why others cannot")
+    parser.add_argument("--install", action="store_true", help="install a small system on its disk, and start that ever after")
     parser.add_argument("--once", action="store_true", help="check the board's page and end: 0 if it is right, 1 if not")
     parser.add_argument("--keep", action="store_true", help="keep the folder with card image, console log and server home")
     parser.add_argument("--console", action="store_true", help="show the whole serial console")

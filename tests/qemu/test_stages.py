@@ -27,3 +27,14 @@ def test_the_stages_are_firmware_both_kernels_the_agents_lines_and_the_jump() ->
         "loader    kexec: jump into the payload's kernel",
         "payload   kernel 6.12.1-arm64 starts",
     ]
+
+
+def test_an_installers_lines_are_its_own_until_the_next_kernel() -> None:
+    stages = ConsoleStages()
+    lines = (
+        "Bootpilot installer 0.1.0 (arm64, build 1)",
+        "[   25.05] stage: guard",
+        "[    0.000000] Linux version 6.1",
+        "[   3.10] up",
+    )
+    assert [stages.stage(line) for line in lines][1::2] == ["installer stage: guard", "agent     up"]
