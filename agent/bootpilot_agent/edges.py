@@ -157,9 +157,8 @@ class BoardEdges:
             self.say(f"node {plan.node_id}, plan: {plan.action} {plan.boot.profile}")
             self.say(conversation.describe_trust())
         if plan.local is not None:
-            self.say(
-                f"node {plan.node_id}, plan: start the system on the disk, found by {plan.local.find} {plan.local.partition}"
-            )
+            found_by = f"{plan.local.find} {plan.local.partition}".rstrip()
+            self.say(f"node {plan.node_id}, plan: start the system on the disk, found by {found_by}")
         return plan
 
     def wait(self, wait: Wait, run: Boot) -> None:

@@ -63,6 +63,7 @@ class ForwardFile(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         return self._position
 
+    # Of all buffers only bytes: that is what its callers write.
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Raises OSError when the far end is closed, ImageError where a source begins anew with other bytes."""
         repeated = data[: max(0, self._sent - self._position)]
@@ -155,6 +156,7 @@ def _pipe() -> tuple[int, int]:
 
 def _feed(fetch: Fetch, sink: int) -> None:
     try:
+        # What a BinaryIO has, as far as a download uses it.
         fetch(ForwardFile(sink))  # type: ignore[arg-type]
     finally:
         os.close(sink)
