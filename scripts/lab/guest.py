@@ -31,10 +31,18 @@ class Identity:
 
 @dataclass(frozen=True)
 class UserNet:
-    """QEMU's user-mode network: DHCP, and the host's loopback as 10.0.2.2. Port 80 of the guest is `forward_port` here."""
+    """QEMU's user-mode network: DHCP, and the host's loopback as 10.0.2.2. Port 80 of the guest is `forward_port` here.
+
+    With `subnet` ("10.1.0.0/24") it is that network instead; then `host`, `dns` and `first_address`, which the guest gets, are
+    addresses of it.
+    """
 
     forward_port: int | None = None
     bootfile: str = ""
+    subnet: str = ""
+    host: str = ""
+    dns: str = ""
+    first_address: str = ""
 
 
 @dataclass(frozen=True)

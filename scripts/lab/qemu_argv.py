@@ -138,7 +138,8 @@ def user_netdev(net: UserNet, name: str) -> str:
     """The value of -netdev for a user-mode network called `name`."""
     forward = f",hostfwd=tcp:127.0.0.1:{net.forward_port}-:80" if net.forward_port else ""
     bootfile = f",bootfile={net.bootfile.replace(',', ',,')}" if net.bootfile else ""
-    return f"user,id={name}{forward}{bootfile}"
+    places = f",net={net.subnet},host={net.host},dns={net.dns},dhcpstart={net.first_address}" if net.subnet else ""
+    return f"user,id={name}{places}{forward}{bootfile}"
 
 
 def _stream(name: str, path: Path) -> str:

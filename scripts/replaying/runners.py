@@ -31,11 +31,18 @@ def _namespace() -> Play:
     return play
 
 
+def _qemu() -> Play:
+    from scripts.replaying.qemu import play
+
+    return play
+
+
 IN_PROCESS, HOST = "in-process", "amd64"
 RUNNERS = {
     row.name: row
     for row in (
         Runner(IN_PROCESS, "the agent's own modules on the recorded board's files, in virtual time", _in_process),
         Runner("namespace", "the frozen agent in network namespaces, with real sockets, in real time", _namespace, HOST),
+        Runner("qemu", "a whole machine in QEMU, from firmware and card to the next kernel; minutes", _qemu),
     )
 }

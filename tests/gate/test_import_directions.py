@@ -56,6 +56,8 @@ AGENT_EDGES_ALLOWED = {"scripts": {"bootpilot_agent.run"}, "initramfs": {"bootpi
 AGENT_RUNNERS = {
     f"scripts.replaying.{name}" for name in ("in_process", "observer", "played_network", "played_programs", "shims")
 }
+# Tells what the agent would report of a captured board.
+AGENT_READERS = {"scripts.capturing.tree"}
 # Frozen with the agent and the installer: their own first lines, kept outside their packages.
 FROZEN_ENTRIES = {"initramfs.agent_entry", "initramfs.install_entry"}
 # One door to other programs per folder, so that there is one place for time limits and environments.
@@ -108,7 +110,7 @@ def test_others_use_only_the_agents_pure_modules_and_its_door_to_programs() -> N
     wrong = [
         f"{module.name} imports {name}"
         for module in production()
-        if module.package in AGENT_EDGES_ALLOWED and module.name not in FROZEN_ENTRIES | AGENT_RUNNERS
+        if module.package in AGENT_EDGES_ALLOWED and module.name not in FROZEN_ENTRIES | AGENT_RUNNERS | AGENT_READERS
         for name in ours(module)
         if name.startswith("bootpilot_agent.") and not known[name].is_pure and name not in AGENT_EDGES_ALLOWED[module.package]
     ]

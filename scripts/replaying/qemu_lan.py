@@ -1,0 +1,130 @@
+"""The recorded network as QEMU's user-mode network gives it: what the recorded lease said, and what it cannot. No I/O here."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from bootpilot_agent.dhcp import DhcpError, parse_event, parse_offer
+from bootpilot_agent.recording_lines import DhcpLine
+from scripts.lab.guest import UserNet
+from scripts.replaying.errors import ReplayError
+from scripts.replaying.tape import Tape, as_object
+
+LOOPBACK = "127.0.0.1"
+IN_PROCESS = "the in-process runner needs no network"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a recorded DHCP server gave, as far as it can be given again. Empty texts stand for nothing."""
+
+    address: ipaddress.IPv4Interface
+    router: str
+    dns: tuple[str, ...]
+    url: str
+
+
+@dataclass(frozen=True)
+class Cable:
+    """What an interface is plugged into: `net` is None where nobody answers. `blind`: field of the report's lease -> why."""
+
+    net: UserNet | None
+    blind: dict[str, str] = field(default_factory=dict)
+
+
+def cable_of(tape: Tape, interface: str) -> Cable:
+    """The network at this interface of the recorded board. Raises ReplayError."""
+    lease = lease_of(tape, interface)
+    if lease is None:
+        return Cable(None)
+    network = lease.address.network
+    if network.num_addresses < 8:
+        raise ReplayError(f"{interface} had {lease.address}: QEMU's user-mode network needs a larger one", IN_PROCESS)
+    # Only this address answers in the board's own network; a router that is another one cannot be there, too.
+    host = next((one for one in servers_of(tape) if _inside(one, network)), "") or _inside(lease.router, network)
+    host = host or _free(network, {str(lease.address.ip), *lease.dns})
+    dns = next((one for one in lease.dns if _inside(one, network) and one != host), "")
+    given_dns = dns or _free(network, {str(lease.address.ip), host})
+    blind = {}
+    if host != lease.router:
+        blind["lease.gateway"] = f"QEMU's user-mode network names its own host, {host}, as the router"
+    if (given_dns,) != lease.dns:
+        blind["lease.dns"] = f"QEMU's user-mode network names a name server of its own, {given_dns}"
+    return Cable(UserNet(None, lease.url, str(network), host, given_dns, str(lease.address.ip)), blind)
+
+
+def lease_of(tape: Tape, interface: str) -> Lease | None:
+    """The first lease that this interface got, by DHCP or, for the one that was used, by the settings."""
+    for dump in tape.dumps:
+        if dump.line.interface == interface and (lease := read_dump(dump.line)):
+            return lease
+    told = tape.report.get("lease")
+    if not isinstance(told, dict) or told.get("interface") != interface or told.get("method") != "static":
+        return None
+    dns = told.get("dns")
+    names = tuple(str(one) for one in dns) if isinstance(dns, list) else ()
+    try:
+        address = ipaddress.IPv4Interface(str(told.get("address", "")))
+    except ValueError:
+        return None
+    return Lease(address, str(told.get("gateway") or ""), names, "")
+
+
+def read_dump(line: DhcpLine) -> Lease | None:
+    """None for an event that brought no address that could be used."""
+    try:
+        event = parse_event(line.text.encode("latin-1", "replace"))
+        offer = parse_offer(event) if event.has_lease else None
+    except DhcpError:
+        return None
+    if offer is None:
+        return None
+    url = offer.server_urls[0] if offer.server_urls else ""
+    return Lease(ipaddress.IPv4Interface(offer.address), offer.gateway, offer.dns, url)
+
+
+def servers_of(tape: Tape) -> list[str]:
+    """The hosts that were asked, the one with the plan first."""
+    exchanges = [*tape.plans, *tape.exchanges]
+    hosts = dict.fromkeys(urlsplit(one.line.url).hostname or "" for one in exchanges)
+    return [host for host in hosts if host]
+
+
+def origins_of(tape: Tape) -> dict[str, str]:
+    """`http://10.1.0.1:8080` of each server that was asked, and the interface by which it was, or mostly was."""
+    origins: dict[str, str] = {}
+    for one in (*tape.plans, *tape.exchanges):
+        parts = urlsplit(one.line.url)
+        origins.setdefault(f"{parts.scheme}://{parts.netloc}", one.line.interface)
+    return origins
+
+
+def listening_address(host: str, cables: list[Cable]) -> str:
+    """Where a server must listen so that the board finds it at `host`. Raises ReplayError where it cannot."""
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError as error:
+        raise ReplayError(f"the recorded server has the name {host}, which nobody answers here", IN_PROCESS) from error
+    for cable in cables:
+        if cable.net and address in ipaddress.IPv4Network(cable.net.subnet):
+            # QEMU hands on what is for its host to the loopback.
+            return LOOPBACK
+    return host
+
+
+def used_lease(tape: Tape) -> str:
+    """The interface over which the plan was asked for; "" where the boot did not come so far."""
+    told = as_object(tape.plans[0].line.body.content).get("lease") if tape.plans else None
+    return str(told.get("interface", "")) if isinstance(told, dict) else ""
+
+
+def _inside(address: str, network: ipaddress.IPv4Network) -> str:
+    try:
+        return address if ipaddress.IPv4Address(address) in network else ""
+    except ValueError:
+        return ""
+
+
+def _free(network: ipaddress.IPv4Network, taken: set[str]) -> str:
+    hosts = (str(host) for host in network.hosts())
+    return next(host for host in hosts if host not in taken)
