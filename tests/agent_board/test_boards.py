@@ -95,7 +95,7 @@ def test_a_mac_of_the_device_tree_counts_once_whether_or_not_its_driver_is_there
     (root / "sys/class/net/eth0").unlink()
     after = [piece for piece in read_evidence(root) if piece.kind is EvidenceKind.MAC]
     assert [piece.value for piece in before] == [piece.value for piece in after] == ["02:81:a3:f0:0b:1c"]
-    assert after[0].source.endswith("usbether@1/local-mac-address")
+    assert after[0].source.endswith("ethernet@1/local-mac-address")
 
 
 def test_a_random_mac_never_counts_and_a_steady_one_comes_from_what_does() -> None:
