@@ -25,6 +25,8 @@ EMPTY_NOTE = '{"version": 1, "loader_builds": []}\n'
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 # Before it every clock is wrong, and that is part of the boot.
 CREDIBLE_S = 1_600_000_000
+# How a replay ends that came to the jump.
+JUMP = "kexec -e"
 # On top of the recorded boot's time: a busy machine, and udhcpc's pauses.
 MORE_S = 90.0
 

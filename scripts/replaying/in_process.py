@@ -31,7 +31,7 @@ from scripts.replaying.overlay import overlay_of
 from scripts.replaying.performed import Performed
 from scripts.replaying.played_http import PlayedAdapter
 from scripts.replaying.played_network import PlayedNetwork
-from scripts.replaying.played_programs import EndedError, PlayedKexec, PlayedPrograms
+from scripts.replaying.played_programs import JUMPS, EndedError, PlayedKexec, PlayedPrograms
 from scripts.replaying.script import Script
 from scripts.replaying.shims import agent_in, exchanged
 from scripts.replaying.simulation import Simulation
@@ -63,6 +63,7 @@ def play(tape: Tape, stand_ins: list[StandIn], fault: Scenario | None = None) ->
         events=tuple(stage.observer.events),
         kexecs=tuple(stage.observer.kexecs),
         how=how,
+        jumped=how in JUMPS,
         console=stage.console_text.getvalue(),
         steps=tuple(stage.observer.steps),
         notes=(*notes_on(tape), *(f"the recorded board did not run {one}" for one in stage.programs.unknown)),

@@ -24,7 +24,7 @@ from scripts.faults.lan import Switches, ip
 from scripts.faults.power import PowerSwitch
 from scripts.faults.stage import Stage
 from scripts.lab.certificates import Certificates
-from scripts.replaying.call import Call, Place
+from scripts.replaying.call import JUMP, Call, Place
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.overlay import overlay_of
 from scripts.replaying.replay_server import ReplayServer
@@ -118,7 +118,7 @@ class Inside:
     def _ended(self) -> str:
         endings = self.place.record / "endings"
         if endings.exists() and (words := endings.read_text().split()):
-            return "kexec -e" if words[0] == "jump" else words[0]
+            return JUMP if words[0] == "jump" else words[0]
         if self.script.has_left_the_tape():
             until = self.call.tape.until
             return f"as far as {until}" if until else "it asked what the recorded boot did not ask"

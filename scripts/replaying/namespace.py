@@ -15,7 +15,7 @@ from initramfs.build import build_loader
 from initramfs.errors import BuildError
 from scripts.faults.confinement import NOBODY
 from scripts.faults.stage import Stage, lay_out
-from scripts.replaying.call import Call, Place
+from scripts.replaying.call import JUMP, Call, Place
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.overlay import overlay_of
 from scripts.replaying.performed import Performed, read_load, told_to
@@ -68,6 +68,7 @@ def play_on(stage: Stage, tape: Tape, stand_ins: list[StandIn], folder: Path, fa
         events=tuple(told_to(script)),
         kexecs=tuple(loads_of(place, script)),
         how=how,
+        jumped=how == JUMP,
         console=place.console.read_text(errors="replace"),
         blind=blind(tape),
         loose=True,

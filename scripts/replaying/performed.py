@@ -29,7 +29,8 @@ class Done:
 class Performed:
     """`steps` is None where the runner cannot see them. `blind`: field of the report -> why this runner cannot feed it.
 
-    `loose`: errors are those of other sockets, so that only their stage can be compared. `how` says how the replay ended.
+    `loose`: errors are those of other sockets, so that only their stage can be compared. `how` says how the replay ended;
+    `jumped`: was that the jump into the next kernel?
     """
 
     met: tuple[Met, ...]
@@ -37,6 +38,7 @@ class Performed:
     events: tuple[EventLine, ...]
     kexecs: tuple[KexecLine, ...]
     how: str
+    jumped: bool
     console: str = ""
     steps: tuple[Done, ...] | None = None
     blind: Mapping[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from scripts.replaying.artifact_folder import ArtifactFolder
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.namespace import prepare_stage
 from scripts.replaying.playing import Options
+from scripts.replaying.rows import TALK, row_of_exchange
 from scripts.replaying.runners import IN_PROCESS, RUNNERS
 from scripts.replaying.stand_ins import AtHand, make_stand_ins
 from scripts.replaying.tape import Tape
@@ -50,6 +51,10 @@ class Recorded:
         start_s = time.monotonic()
         at_hand: AtHand = ArtifactFolder(self.artifacts).read if self.artifacts else lambda sha256: None
         runner = RUNNERS[self.runner]
+        if runner.name != IN_PROCESS and not any(row_of_exchange(one) == TALK for one in self.tape.exchanges):
+            raise ReplayError(
+                "before its first question nothing of a boot shows from outside", f"--runner {IN_PROCESS} sees it"
+            )
         performed = runner.load()(self.tape, make_stand_ins(self.tape, at_hand, runner.arch), options)
         return Replayed(judge(self.tape, performed), performed.how, performed.console, time.monotonic() - start_s)
 

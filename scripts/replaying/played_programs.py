@@ -14,6 +14,8 @@ from bootpilot_agent.run import Completed
 from scripts.replaying.tape import Tape
 
 ENDINGS = ("reboot", "poweroff")
+# How a replay ends that came to the jump: by the program, or by the agent itself.
+JUMPS = ("kexec -e", "kexec jump")
 
 
 class EndedError(BaseException):
@@ -59,7 +61,7 @@ class PlayedPrograms:
         return same[min(number, len(same) - 1)] if same else None
 
     def _without(self, words: tuple[str, ...]) -> Completed:
-        if words[0] in ENDINGS or words == ("kexec", "-e"):
+        if words[0] in ENDINGS or " ".join(words) == JUMPS[0]:
             raise EndedError(" ".join(words))
         if words[0] != "kexec":
             self.unknown.append(shlex.join(words))
@@ -88,4 +90,4 @@ class PlayedKexec:
         """Done."""
 
     def jump(self) -> None:
-        raise self.end("kexec jump")
+        raise self.end(JUMPS[1])

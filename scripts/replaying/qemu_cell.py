@@ -40,6 +40,7 @@ LOADING = re.compile(r"kexec: loading, with the command line: (.*)$")
 NEXT_LINE = re.compile(r"Kernel command line: (.*)$")
 TOLD_ALL = "everything that was recorded has been asked"
 UP = "the next kernel's own program says that it runs"
+NEXT_RUNS = "the next kernel's first program runs"
 
 
 def main() -> int:
@@ -103,7 +104,7 @@ class Cell:
                 return UP
             jumped_s = jumped_s or (running.elapsed_s() if goal and self._runs_next() else 0.0)
             if jumped_s and not self._is_stand_in() and running.elapsed_s() > jumped_s + PAYLOAD_S:
-                return "the next kernel's first program runs"
+                return NEXT_RUNS
             with self.lock:
                 left_tape, told_all = self.script.has_left_the_tape(), not goal and self._told_all()
             if left_tape or told_all:
@@ -133,6 +134,7 @@ class Cell:
                 events=tuple(told_to(self.script)),
                 kexecs=tuple(self._loads()),
                 how=how,
+                jumped=how in (UP, NEXT_RUNS),
                 console="\n".join(self.lines),
                 blind=self.job.plan.blind,
                 loose=True,
@@ -162,8 +164,6 @@ class Cell:
             whose = "of this boot" if same else f"of another boot ({verdict.boot_id})"
             kernel = "the stand-in" if self._is_stand_in() else "the recorded payload"
             yield f"after the jump {kernel} ran: kernel {verdict.kernel} on {verdict.cpus} CPUs, {whose}"
-        elif ends_with_jump(self.job.tape):
-            yield f"it ended so: {how}"
 
     def _runs_next(self) -> bool:
         """Does the next kernel's first program run, by the console?"""

@@ -78,6 +78,7 @@ def judge(tape: Tape, performed: Performed) -> Verdict:
         *step_differences(tape, performed),
         *event_differences(tape, performed),
         *kexec_differences(tape, performed),
+        *end_differences(tape, performed),
     ]
     answer = Answer.DIFFERS if differences else Answer.SAME
     if any(met.spoilt for met in performed.met):
@@ -87,7 +88,7 @@ def judge(tape: Tape, performed: Performed) -> Verdict:
 
 def came_to_the_same_end(tape: Tape, performed: Performed) -> bool:
     """The same kernel with the same words, or a failure told where the recorded boot failed."""
-    if any(kexec_differences(tape, performed)):
+    if any(kexec_differences(tape, performed)) or any(end_differences(tape, performed)):
         return False
     has_failed = any(event.name == EventName.FAILED for event in performed.events)
     return has_failed is (tape.ending is Ending.FAILURE)
@@ -156,6 +157,12 @@ def kexec_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
         yield from _kexec_difference(f"kexec call {number}", before, now)
     if len(expected) != len(got):
         yield Difference("the number of kexec calls", str(len(expected)), str(len(got)))
+
+
+def end_differences(tape: Tape, performed: Performed) -> Iterator[Difference]:
+    """A boot that was handed over has jumped: its recording was sent a moment before, and came."""
+    if tape.ending is Ending.JUMP and tape.until in ("", "jump") and not performed.jumped:
+        yield Difference("the end of the boot", "the jump into the next kernel", performed.how)
 
 
 def _compare(name: str, met: Met, recorded: Exchange, performed: Performed) -> Iterator[Difference]:

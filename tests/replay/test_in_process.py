@@ -10,6 +10,7 @@ import pytest
 
 from bootpilot_agent import attention, journal, transport
 from bootpilot_agent.deadline import Deadline
+from bootpilot_agent.edges import BoardEdges
 from bootpilot_agent.inventory import Inventory, KexecCapability
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec import load_argv
@@ -189,6 +190,10 @@ def lose_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Journal, "add", lambda self, name, **more: None if name == "loaded" else add(self, name, **more))
 
 
+def stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bootpilot_agent.edges.BoardEdges.jump", lambda self: time.sleep(0))
+
+
 def start_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bootpilot_agent.fetch.Fetcher._headers", lambda *_: {})
 
@@ -198,6 +203,7 @@ DEFECTS: dict[str, tuple[Callable[[FakeBootServer], None], Callable[[pytest.Monk
     "nonce": (wait_twice, repeat_the_nonce, "/v1/boot, field nonce"),
     "word": (wait_twice, add_a_word, "kexec call 1, word 3 of the command line"),
     "event": (wait_twice, lose_an_event, "event 6"),
+    "jump": (wait_twice, stay, "event 8"),
     "range": (cut_in_the_initrd, start_over, ", header range"),
 }
 
@@ -211,6 +217,20 @@ def test_each_defect_is_named_where_it_shows_first(name: str, tmp_path: Path, mo
     verdict, performed = replay(raw)
     assert verdict.answer is Answer.DIFFERS, performed.console
     assert verdict.differences[0].where.endswith(where), verdict.differences[0]
+
+
+def test_a_boot_that_stops_before_its_jump_is_not_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its requests, events and words are the same by then."""
+
+    def hang(edges: BoardEdges) -> None:
+        while True:
+            edges._attention.idle(60.0)
+
+    raw = only(record(tmp_path))
+    monkeypatch.setattr(BoardEdges, "jump", hang)
+    verdict, _ = replay(raw)
+    (difference,) = verdict.differences
+    assert (difference.where, difference.got) == ("the end of the boot", "nothing more came of it")
 
 
 def test_a_replay_goes_as_far_as_it_is_told(tmp_path: Path) -> None:
