@@ -4,7 +4,10 @@ Real are the boot's story, its steps, the protocol, downloads and their retries,
 HTTP's sockets, DHCP, programs and the kernel: as they were then.
 """
 
+import errno
+import inspect
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,13 +15,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bootpilot_agent import __version__, card, edges, hardware, memory, transport
+from bootpilot_agent import __version__, card, edges, hardware, kexec, memory, transport
 from bootpilot_agent.card import Card
 from bootpilot_agent.console import Console
 from bootpilot_agent.devices import Devices
 from bootpilot_agent.drivers import Driverless
 from bootpilot_agent.fields import FieldError, Fields
 from bootpilot_agent.inventory import KexecCapability
+from bootpilot_agent.kexec_call import WAYS
 from bootpilot_agent.kexec_syscalls import SYSTEM
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.report import Build
@@ -39,11 +43,13 @@ from scripts.replaying.stand_ins import StandIn
 from scripts.replaying.tape import Ending, Tape
 from scripts.scenarios.scenario import Scenario
 
-# Of the board's time, after the recording's end.
-MORE_S = 3600.0
+# Of the board's time: waits are drawn out by chance, up to a quarter, and here always by half of that.
+LONGER, MORE_S = 1.5, 3600.0
 CHANCE = 0.5
 # Steps that start what lies on the board's own disks.
 OWN_DISK = ("take_system", "take_own_system")
+# As kexec_call.py says it.
+REFUSED = re.compile(r"\((E[A-Z0-9]+)\)$")
 NO_ROOM = "needed to store the payload, the root file system takes"
 
 
@@ -51,7 +57,7 @@ def play(tape: Tape, stand_ins: list[StandIn], fault: Scenario | None = None) ->
     """One replay. Raises ReplayError where this boot needs what is not in a recording."""
     refuse(tape)
     script = Script(tape, stand_ins, overlay_of(fault))
-    simulation = Simulation(max(tape.ended_ms, 0) / 1000 + MORE_S, lambda: EndedError("nothing more came of it"))
+    simulation = Simulation(max(tape.ended_ms, 0) / 1000 * LONGER + MORE_S, lambda: EndedError("nothing more came of it"))
     with tempfile.TemporaryDirectory(prefix="bootpilot-replay-") as name, simulation.running():
         stage = Stage(tape, script, simulation, Path(name))
         stage.tree.write()
@@ -82,6 +88,17 @@ def refuse(tape: Tape) -> None:
             raise ReplayError("this boot failed for want of room in its file system, which is not in a recording")
 
 
+def kexec_root() -> object:
+    """The default argument of kexec.load by which the agent reads its own board."""
+    return inspect.signature(kexec.load).parameters["root"].default
+
+
+def refusal_of(tape: Tape) -> int:
+    """The error number that the kernel gave where the agent asked it by itself, 0 if it took the payload."""
+    found = [REFUSED.search(step.error) for step in tape.steps if step.name == "load_kexec" and WAYS[tape.arch].by_agent]
+    return next((getattr(errno, match[1], 0) for match in found if match), 0)
+
+
 def notes_on(tape: Tape) -> tuple[str, ...]:
     """What the reader of the verdict should know."""
     if tape.header.agent_version == __version__:
@@ -108,10 +125,11 @@ class Stage:
     @contextmanager
     def set(self) -> Iterator[None]:
         """From here on the agent lives in the recorded boot's world; afterwards nothing is left of it."""
-        kexec = {id(SYSTEM): PlayedKexec()}
+        # The running tree and the map of memory that an agent without kexec-tools reads are the recorded board's.
+        played = {id(SYSTEM): PlayedKexec(refusal_of(self.tape)), id(kexec_root()): self.tree.root}
         adapter = partial(PlayedAdapter, script=self.script, simulation=self.simulation, on_asked=self._end_off_the_tape)
         with ExitStack() as stack:
-            stack.enter_context(agent_in(self.simulation, float(self.tape.real_s or 0), kexec))
+            stack.enter_context(agent_in(self.simulation, float(self.tape.real_s or 0), played))
             for owner, name, value in (
                 (transport, "_Adapter", adapter),
                 (card, "run", self.programs),

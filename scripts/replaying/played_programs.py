@@ -3,6 +3,7 @@
 kexec, reboot and poweroff end the replay where they ended the boot.
 """
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -76,18 +77,26 @@ def _key(words: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class PlayedKexec:
-    """kexec_syscalls.KexecSystem of a board whose agent loads by itself: everything is taken, and the jump ends the replay."""
+    """kexec_syscalls.KexecSystem of a board whose agent loads by itself: the kernel says what it said, and the jump ends the
+    replay. `refusal` is an error number, 0 for none.
+    """
 
-    end: Callable[[str], BaseException] = EndedError
+    refusal: int = 0
 
     def load(self, entry: int, segments: Sequence[Segment]) -> None:
-        """Taken."""
+        """Raises OSError."""
+        self._answer()
 
     def load_files(self, kernel: int, initrd: int, command_line: str) -> None:
-        """Taken."""
+        """Raises OSError."""
+        self._answer()
 
     def unload(self) -> None:
         """Done."""
 
     def jump(self) -> None:
-        raise self.end(JUMPS[1])
+        raise EndedError(JUMPS[1])
+
+    def _answer(self) -> None:
+        if self.refusal:
+            raise OSError(self.refusal, os.strerror(self.refusal))

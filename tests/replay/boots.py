@@ -1,6 +1,7 @@
 """Boots that are recorded in process, by the agent's own recorder, for what replays them."""
 
-from collections.abc import Callable
+import gzip
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from scripts.replaying.in_process import play
@@ -18,14 +19,21 @@ KERNEL, INITRD = bzimage(20_000), b"initrd" * 1000
 SetUp = Callable[[FakeBootServer], object]
 
 
-def record(folder: Path, set_up: SetUp = lambda server: None, *, shell: bool = True) -> list[bytes]:
-    """The recordings that a board sends of a boot from this server, one for each try that told of itself."""
+def record(
+    folder: Path, set_up: SetUp = lambda server: None, *, shell: bool = True, files: Mapping[str, bytes] | None = None
+) -> list[bytes]:
+    """The recordings that a board sends of a boot from this server, one for each try that told of itself. `files` of the board
+    by path.
+    """
     with FakeBootServer() as server:
         server.offer(KERNEL, INITRD, b"more" * 250)
         server.on("PUT", "/v1/boots/*", Reply(200, b"{}"))
         server.edits.append(lambda plan: plan.update({"record": True}))
         set_up(server)
         board = RecordedBoard(folder, servers=(server.url,), shell=shell, serial="1000abcd")
+        for name, content in (files or {}).items():
+            (board.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (board.root / name).write_bytes(content)
         board.boot()
         return [one.body for one in server.requests if one.method == "PUT" and one.path.endswith("/recording")]
 
@@ -48,3 +56,12 @@ def path_of(server: FakeBootServer, part: str) -> str:
     first = row[0] if isinstance(row, list) else row
     assert isinstance(first, dict)
     return f"/artifacts/sha256/{first['sha256']}"
+
+
+def changed(raw: bytes, *words: tuple[str, str]) -> bytes:
+    """The recording with some of its words exchanged."""
+    text = gzip.decompress(raw).decode()
+    for before, after in words:
+        assert before in text
+        text = text.replace(before, after)
+    return gzip.compress(text.encode())

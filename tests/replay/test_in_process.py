@@ -11,6 +11,7 @@ import pytest
 from bootpilot_agent import attention, journal, transport
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.edges import BoardEdges
+from bootpilot_agent.flat_tree import FlatTree, Node, write_tree
 from bootpilot_agent.inventory import Inventory, KexecCapability
 from bootpilot_agent.journal import Journal
 from bootpilot_agent.kexec import load_argv
@@ -19,9 +20,10 @@ from bootpilot_agent.plan_client import PlanClient
 from bootpilot_agent.recording import read
 from bootpilot_agent.taps import Tap, tap
 from scripts.replaying.verdict import Answer
+from tests.agent.test_kexec_segments import QEMU
 from tests.fakes.boot_server import FakeBootServer, problem
 from tests.fakes.scripted_server import Reply
-from tests.replay.boots import INITRD, KERNEL, path_of, record, replay
+from tests.replay.boots import INITRD, KERNEL, changed, path_of, record, replay
 
 HELLO = Reply(200, b'{"version": 1, "service": "bootpilot"}', (("Content-Type", "application/json"),))
 PORTAL = Reply(200, b"<html>", (("Content-Type", "text/html"),))
@@ -240,6 +242,33 @@ def test_a_replay_goes_as_far_as_it_is_told(tmp_path: Path) -> None:
         assert verdict.differences == (), stage
         assert performed.how == f"as far as {stage}"
         assert verdict.compared.startswith(f"{requests} requests")
+
+
+def test_a_board_that_waited_for_an_hour_is_replayed_at_once(tmp_path: Path) -> None:
+    def wait(server: FakeBootServer) -> None:
+        server.on("POST", "/v1/boot", *(server.give_wait(1) for _ in range(3)), server.give_plan)
+
+    wait_longer = (r"\"retry_after_s\": 1,", r"\"retry_after_s\": 1000,")
+    verdict, performed = replay(changed(only(record(tmp_path, wait)), wait_longer))
+    assert verdict.differences == ()
+    assert "asking again every 1000 s" in performed.console
+    assert "[ 33" in performed.console  # by the board's own clock, with the jitter
+
+
+RISCV64 = (('"arch":"amd64"', '"arch":"riscv64"'), (r"\"arch\": \"amd64\"", r"\"arch\": \"riscv64\""))
+
+
+def test_a_board_whose_agent_asks_the_kernel_by_itself_is_replayed_without_a_kernel(tmp_path: Path) -> None:
+    tree = write_tree(FlatTree(Node("", {"serial-number": b"cafe\0"}), []))
+    files = {"sys/firmware/fdt": tree, "proc/iomem": QEMU.encode()}
+    raw = changed(only(record(tmp_path, files=files)), *RISCV64)
+    verdict, performed = replay(raw)
+    assert verdict.differences == (), performed.console
+    assert performed.how == "kexec jump"
+    refused = changed(raw, ('"k":"step","name":"load_kexec","ms"', '"k":"step","name":"load_kexec","error":"x (EBUSY)","ms"'))
+    verdict, performed = replay(refused)
+    assert "another image is being loaded, or CPUs are stuck in the running kernel (EBUSY)" in performed.console
+    assert verdict.answer is Answer.DIFFERS
 
 
 def test_nothing_of_a_recording_is_in_the_agent_afterwards(tmp_path: Path) -> None:
