@@ -101,16 +101,16 @@ class Worker(threading.Thread, Generic[T]):
         super().__init__(daemon=True)
         self._task = task
         self._results: list[T] = []
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
             self._results.append(self._task())
         except BaseException as error:
-            self._error = error
+            self.error = error
 
     def outcome(self) -> T:
         """After the end: the result. Raises what the task raised."""
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._results[0]

@@ -25,11 +25,12 @@ CHUNK_BYTES = 1 << 20
 LEAVE_S = 5.0
 ENDS_S = 60.0
 
-# xz and zstd of images made with the largest settings need a window of 128 MiB and more.
+# xz and zstd of images made with the largest settings need a window of 128 MiB and more. 1 GiB is zstd's largest on 32 bits
+# (lib/zstd.h, ZSTD_WINDOWLOG_MAX_32), and asking for more an error there.
 FILTERS = {
     Compression.GZIP: ("gzip", "-dc"),
     Compression.XZ: ("xz", "-dc"),
-    Compression.ZSTD: ("zstd", "-dcq", "--long=31"),
+    Compression.ZSTD: ("zstd", "-dcq", "--long=30"),
 }
 
 Fetch = Callable[[BinaryIO], None]
@@ -181,7 +182,10 @@ def _start_filter(compression: Compression, source: int, complaints: BinaryIO) -
 def _finish(
     worker: Worker[None], filter_: Process | None, complaints: BinaryIO, failure: BaseException | None, cut_short: bool
 ) -> None:
-    """Everything ended; raises the failure that came first: a reader's own, then the fetch's, then the filter's."""
+    """Everything ended; raises the failure that came first: a reader's own, then the fetch's, then the filter's.
+
+    A fetch whose pipe broke did not fail by itself: the filter had given up.
+    """
     if filter_ is not None and cut_short:
         filter_.kill()
     if cut_short and failure is not None:
@@ -191,10 +195,15 @@ def _finish(
         raise failure
     worker.join()
     status = filter_.wait(ENDS_S) if filter_ is not None else 0
-    worker.outcome()
+    if not (status and _is_of_a_broken_pipe(worker.error)):
+        worker.outcome()
     if status:
         complaints.seek(0)
         words = complaints.read(2000).decode(errors="replace").strip()
         raise ImageError(f"the image does not unpack: {describe_status(status)}: {words}", "was it packed and uploaded whole?")
     if failure is not None:
         raise failure
+
+
+def _is_of_a_broken_pipe(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, BrokenPipeError) or _is_of_a_broken_pipe(error.__cause__))

@@ -272,7 +272,8 @@ def test_a_bad_image_leaves_the_disk_without_a_mark_and_the_next_try_succeeds(
     assert digest(other) == before
 
 
-@pytest.mark.parametrize("served", [RAW, pack(RAW, "zst")[:-500]])
+# The last is larger than all pipes: its fetch is still at work when the filter gives up.
+@pytest.mark.parametrize("served", [RAW, pack(RAW, "zst")[:-500], bytes(16 << 20)])
 def test_what_does_not_unpack_is_told(machine: InstallingMachine, server: FakeBootServer, served: bytes) -> None:
     disk = marked_disk(machine)
     image: dict[str, Json] = {"kind": "tar", "compression": "zst", "artifact": server.artifact(served)}
