@@ -30,7 +30,7 @@ class Qmp:
         self._reader.start()
         self.command("qmp_capabilities")
 
-    def command(self, name: str, **arguments: object) -> object:
+    def command(self, name: str, /, **arguments: object) -> object:
         """Carry out one command and return its result. Raises LabError."""
         try:
             self._stream.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")

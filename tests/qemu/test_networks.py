@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from scripts.lab.boot_server import BootServer, fetch, free_port
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
 from scripts.lab.demo import check_page
@@ -18,7 +20,7 @@ from tests.qemu.waiting import wait_for_events
 
 VLAN = 42
 # Long enough for the agent to have done all that it does without a network.
-LATE_S = 5.0
+LATE_S, VERY_LATE_S = 5.0, 20.0
 ADDRESSES = bytes(range(12))
 IPV4 = b"\x08\x00E\x00"
 
@@ -49,8 +51,9 @@ def test_the_switch_takes_its_own_vlan_only() -> None:
         assert take_tag(foreign, VLAN) is None
 
 
+@pytest.mark.parametrize("late_s", [LATE_S, pytest.param(VERY_LATE_S, marks=pytest.mark.long)])
 def test_a_usb_adapter_plugged_in_late_gets_its_driver_and_carries_the_boot(
-    built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
+    late_s: float, built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:
     """As on boards whose only Ethernet is behind a USB hub that takes its time."""
     server.start()
@@ -62,7 +65,7 @@ def test_a_usb_adapter_plugged_in_late_gets_its_driver_and_carries_the_boot(
 
     def plug_in(running: RunningGuest) -> None:
         running.wait_for_line(r"no Ethernet interface found yet", DEADLINE_S["amd64"])
-        time.sleep(LATE_S)
+        time.sleep(late_s)
         assert not any("usbnet" in line.text or "cdc_ether" in line.text for line in running.lines)
         running.qmp.command("device_add", driver="usb-net", bus="usb.0", netdev="late", id="adapter", mac=guest.identity.mac)
 
