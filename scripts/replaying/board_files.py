@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from bootpilot_agent.recording_lines import FileKind, FileLine
 
 MAX_LINKS = 40
+# NAME_MAX of Linux; a recording has no longer ones from a board.
+MAX_NAME_BYTES = 255
 Parts = tuple[str, ...]
 
 
@@ -38,8 +40,8 @@ class BoardFiles:
             self._add_folders(path)
 
     def add_all(self, lines: Iterable[FileLine]) -> None:
-        """The links first, the shortest first: a link may lie behind another one."""
-        known = list(lines)
+        """The links first, the shortest first: a link may lie behind another one. What no file can be called is left out."""
+        known = [line for line in lines if all(is_name(part) for part in (*_parts(line.path), *_parts(line.target)))]
         for line in sorted((line for line in known if line.what is FileKind.LINK), key=lambda line: line.path.count("/")):
             self.add(line)
         for line in known:
@@ -86,7 +88,7 @@ class BoardFiles:
         folder = self.place_of(line.path)
         for name in line.names:
             path = f"{folder}/{name}".lstrip("/")
-            if "/" not in name and name not in ("", ".", ".."):
+            if is_name(name) and name != "..":
                 self._add_folder(path)
 
     def _add_folder(self, path: str) -> None:
@@ -98,6 +100,12 @@ class BoardFiles:
         while path := path.rpartition("/")[0]:
             self.files.pop(path, None)
             self.folders.add(path)
+
+
+def is_name(name: str) -> bool:
+    """Can a file be called so?"""
+    raw = name.encode("utf-8", "replace")
+    return 0 < len(raw) <= MAX_NAME_BYTES and not {"/", "\0"} & set(name) and name != "." and raw.decode() == name
 
 
 def _parts(path: str) -> Parts:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bootpilot_agent.recording_lines import BlocksLine, FileKind, FileLine
-from scripts.replaying.board_files import BoardFiles
+from scripts.replaying.board_files import BoardFiles, is_name
 from scripts.replaying.tape import Reading, Tape
 
 SECTOR_BYTES = 512
@@ -71,7 +71,7 @@ def write_disks(blocks: Iterable[BlocksLine], root: Path) -> None:
     """What was read of each disk, at its place in a file of the disk's size. Raises OSError."""
     for line in blocks:
         path = root / "dev" / line.disk
-        if "/" in line.disk or line.disk in (".", "..") or line.offset > MAX_DISK_BYTES:
+        if not is_name(line.disk) or line.disk == ".." or line.offset > MAX_DISK_BYTES:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir() or path.is_symlink():
@@ -98,5 +98,5 @@ def change_names(folder: Path, names: tuple[str, ...]) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for name in names:
         path = folder / name
-        if "/" not in name and name not in ("", ".", "..") and not path.is_symlink() and not path.exists():
+        if is_name(name) and name != ".." and not path.is_symlink() and not path.exists():
             path.mkdir()

@@ -10,8 +10,8 @@ import io
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bootpilot_agent.drivers import Driverless
 from bootpilot_agent.fields import FieldError, Fields
 from bootpilot_agent.inventory import KexecCapability
 from bootpilot_agent.kexec_call import WAYS
+from bootpilot_agent.kexec_capability import read_kexec_capability
 from bootpilot_agent.kexec_syscalls import SYSTEM
 from bootpilot_agent.main import keep_booting
 from bootpilot_agent.report import Build
@@ -48,6 +49,9 @@ LONGER, MORE_S = 1.5, 3600.0
 CHANCE = 0.5
 # Steps that start what lies on the board's own disks.
 OWN_DISK = ("take_system", "take_own_system")
+# What the agent is given out of the recorded report, so that it says nothing to find it there again.
+FED_CALLS = "kexec.load and kexec.file_load are as the recorded kernel had them"
+FED_LEASE = "is the recorded one: no DHCP client runs here"
 # As kexec_call.py says it.
 REFUSED = re.compile(r"\((E[A-Z0-9]+)\)$")
 NO_ROOM = "needed to store the payload, the root file system takes"
@@ -101,9 +105,10 @@ def refusal_of(tape: Tape) -> int:
 
 def notes_on(tape: Tape) -> tuple[str, ...]:
     """What the reader of the verdict should know."""
+    fed = (FED_CALLS, f"lease{'.client_id' if tape.dumps else ''} {FED_LEASE}") if tape.report else ()
     if tape.header.agent_version == __version__:
-        return ()
-    return (f"recorded by agent {tape.header.agent_version}, replayed by {__version__}",)
+        return fed
+    return (*fed, f"recorded by agent {tape.header.agent_version}, replayed by {__version__}")
 
 
 @dataclass
@@ -174,13 +179,12 @@ class Stage:
         return card.find_card(partuuid, self.tree.root, wait_s=wait_s, poll=poll)
 
     def _capability(self, root: Path) -> KexecCapability:
-        """What the recorded kernel said of itself: no file tells it."""
-        told = self.tape.report.get("kexec")
-        try:
-            found = KexecCapability.from_fields(Fields(told if isinstance(told, dict) else {}, "kexec"))
-        except FieldError:
-            return KexecCapability(True, False, "")
-        return KexecCapability(found.load, found.file_load, found.lockdown)
+        """Which calls the recorded kernel had no file tells; the rest is read of its files."""
+        found, told = read_kexec_capability(root), self.tape.report.get("kexec")
+        with suppress(FieldError):
+            fields = Fields(told if isinstance(told, dict) else {}, "kexec")
+            return replace(found, load=fields.flag("load"), file_load=fields.flag("file_load"))
+        return found
 
     def _follow(self, name: str, before: int) -> None:
         """The board as it was when this step had read it."""

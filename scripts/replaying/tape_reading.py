@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from bootpilot_agent import recording
 from bootpilot_agent.fields import FieldError
+from bootpilot_agent.node_report import ARCHITECTURES
 from bootpilot_agent.recorded_http import HttpLine
 from bootpilot_agent.recording import Recording
 from bootpilot_agent.recording_lines import (
@@ -52,6 +53,8 @@ def make_tape(found: Recording) -> Tape:
                 f"{lost.lines} lines of the kind {kind!r} did not fit into this recording, and {reason}",
                 "a boot that was tried for days fills its recording; take one of a shorter boot",
             )
+    if found.header.arch not in ARCHITECTURES:
+        raise ReplayError(f"recorded on {found.header.arch!a}, which is none of {', '.join(ARCHITECTURES)}")
     if not found.lines:
         raise ReplayError("there is nothing in this recording")
     tape = Tape(

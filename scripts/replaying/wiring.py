@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from bootpilot_agent.dhcp import DhcpError, DhcpEvent, DhcpOffer, parse_event, parse_offer
 from bootpilot_agent.fields import Json
+from scripts.replaying.board_files import is_name
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.tape import Dump, Tape, as_object
 
@@ -18,7 +19,10 @@ from scripts.replaying.tape import Dump, Tape, as_object
 AT_ONCE_MS, EARLIER_MS = 4000, 2000
 PORTS = {"http": 80, "https": 443}
 OPTION_CODES = {"subnet": 1, "router": 3, "dns": 6, "domain": 15, "mtu": 26, "lease": 51, "bootfile": 67, "opt224": 224}
+# Decimal digits that fit into the option.
+NUMBERS = {"lease": r"[0-9]{1,9}", "mtu": r"[0-9]{1,4}"}
 STATIC_HOST_BITS = 30
+IFNAMSIZ = 16  # linux/if.h
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,15 @@ def wire_up(tape: Tape) -> Wiring:
     """Raises ReplayError for a network that cannot be built here."""
     leases = dict(_leases(tape))
     offers = dict(_offers(tape))
-    names = list(dict.fromkeys([*_nic_names(tape), *offers, *leases, *(one.line.interface for one in tape.exchanges)]))
+    seen = [*_nic_names(tape), *offers, *leases, *(one.line.interface for one in tape.exchanges)]
+    names = [name for name in dict.fromkeys(seen) if is_name(name) and len(name) < IFNAMSIZ]
     for name in names:
         if "." in name:
             raise ReplayError(f"{name} is a VLAN, which this runner does not build", "--runner in-process replays it")
-    lans = {name: f"lan{number}" for number, name in enumerate(name for name in names if name)}
-    found = [_offer(lans[name], dump, event) for name, (dump, event) in offers.items()]
+    lans = {name: f"lan{number}" for number, name in enumerate(names)}
+    found = [_offer(lans[name], dump, event) for name, (dump, event) in offers.items() if name in lans]
     addresses = {offer.lan: str(offer.ours) for offer in found}
-    for name, address in leases.items():
+    for name, address in ((name, address) for name, address in leases.items() if name in lans):
         addresses.setdefault(lans[name], _beside(address))
     origins = tuple(dict.fromkeys(_origin(one.line.url) for one in tape.exchanges))
     hosts = [urlsplit(origin).hostname or "" for origin in origins]
@@ -77,7 +82,7 @@ def wire_up(tape: Tape) -> Wiring:
     taken = {text.partition("/")[0] for text in addresses.values()}
     servers = [server for _, event in offers.values() for server in parse_offer(event).dns]
     return Wiring(
-        wires=tuple(_wire(name, lans, tape) for name in names if name),
+        wires=tuple(_wire(name, lans, tape) for name in names),
         offers=tuple(found),
         addresses=addresses,
         extra_addresses=tuple(one for one in dict.fromkeys([*numbers, *servers]) if one not in taken),
@@ -126,7 +131,7 @@ def _option(name: str, text: str) -> bytes:
     if name in ("subnet", "router", "dns"):
         return b"".join(ipaddress.IPv4Address(word).packed for word in text.split() if _is_ipv4(word))
     if name in ("lease", "mtu"):
-        return int(text).to_bytes(4 if name == "lease" else 2, "big") if re.fullmatch(r"\d{1,5}|\d{1,9}", text) else b""
+        return int(text).to_bytes(4 if name == "lease" else 2, "big") if re.fullmatch(NUMBERS[name], text) else b""
     if name == "opt224":
         return bytes.fromhex(text) if re.fullmatch(r"([0-9a-fA-F]{2})*", text) else b""
     return text.encode("latin-1", "replace")

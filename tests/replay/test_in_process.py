@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from bootpilot_agent import attention, journal, transport
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.edges import BoardEdges
+from bootpilot_agent.fields import Json
 from bootpilot_agent.flat_tree import FlatTree, Node, write_tree
 from bootpilot_agent.inventory import Inventory, KexecCapability
 from bootpilot_agent.journal import Journal
@@ -219,6 +220,55 @@ def test_each_defect_is_named_where_it_shows_first(name: str, tmp_path: Path, mo
     verdict, performed = replay(raw)
     assert verdict.answer is Answer.DIFFERS, performed.console
     assert verdict.differences[0].where.endswith(where), verdict.differences[0]
+
+
+# The only ones: times, the agent's own version, and what the agent is given out of the report (in_process.py, notes_on).
+NOT_COMPARED = {"clock.unix_s", "agent.version", "kexec.load", "kexec.file_load"}
+
+
+def test_every_other_field_of_the_report_is_compared(tmp_path: Path) -> None:
+    """Each is changed in a recording, one at a time: as if the agent of this checkout said something else."""
+    raw = only(record(tmp_path))
+    (question,) = [line["body"] for line in lines_of(raw) if line["url"].endswith("/v1/boot")]
+    report = json.loads(question)
+    unseen = set()
+    for path in leaves_of(report):
+        other = json.dumps(with_another(report, path))
+        verdict, _ = replay(changed(raw, (json.dumps(question), json.dumps(other))))
+        if verdict.answer is Answer.SAME:
+            unseen.add(".".join(map(str, path)))
+        elif path[0] not in ("boot_id", "nonce", "lease"):  # the plan, or the network, is then another boot's
+            assert verdict.differences[0].where.partition("field ")[2].startswith(str(path[0]))
+    # Without DHCP the lease is as the report has it; the notes say so.
+    assert {name for name in unseen if not name.startswith("lease.")} == NOT_COMPARED
+    assert any(note.startswith("lease is the recorded one") for note in replay(raw)[0].notes)
+
+
+def leaves_of(value: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The place of everything that holds nothing else."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not inner or not value:
+        yield path
+    for key, one in inner:
+        yield from leaves_of(one, (*path, key))
+
+
+def with_another(value: Json, path: tuple[str | int, ...]) -> Json:
+    """The same but for another value of the same kind at this place."""
+    if not path:
+        match value:
+            case bool():
+                return not value
+            case int() | float():
+                return value + 1
+            case str():
+                return f"other {value}"
+            case _:
+                return ["other"] if isinstance(value, list) else {"other": 1}
+    if isinstance(value, dict):
+        return {key: with_another(one, path[1:]) if key == path[0] else one for key, one in value.items()}
+    assert isinstance(value, list)
+    return [with_another(one, path[1:]) if key == path[0] else one for key, one in enumerate(value)]
 
 
 def test_a_boot_that_stops_before_its_jump_is_not_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
