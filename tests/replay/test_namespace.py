@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.faults.__main__ import main as matrix
 from scripts.faults.matrix import CHECKOUT, Run, play
 from scripts.faults.outcome import Loader
 from scripts.replaying.__main__ import main
@@ -68,6 +69,16 @@ def test_a_written_boot_is_played_by_the_same_command(tmp_path: Path, capsys: py
     assert main([f"{own}#refuses-a-good-boot"]) == 1
     assert "replayed: booted, verified" in capsys.readouterr().out
     assert main(["no-such-boot"]) == main(["nothing-wrong", "--runner", "in-process"]) == 2
+
+
+def test_a_recording_is_a_row_of_the_fault_matrix(recordings: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert matrix([str(record("nothing-wrong", recordings)), "--runs", "1", "--report", str(report)]) == 0
+    (outcome,) = json.loads(report.read_text())
+    assert (outcome["scenario"], outcome["came"], outcome["verified"]) == ("nothing-wrong", "booted", True)
+    assert outcome["last_words"].startswith("same: 4 requests, 7 events")
+    (tmp_path / "broken.bootrec").write_bytes(b"nothing")
+    assert matrix([str(tmp_path / "broken.bootrec")]) == 2
 
 
 @pytest.mark.long
