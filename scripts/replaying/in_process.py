@@ -54,7 +54,7 @@ FED_CALLS = "kexec.load and kexec.file_load are as the recorded kernel had them"
 FED_LEASE = "is the recorded one: no DHCP client runs here"
 # As kexec_call.py says it.
 REFUSED = re.compile(r"\((E[A-Z0-9]+)\)$")
-NO_ROOM = "needed to store the payload, the root file system takes"
+ROOM = re.compile(r"to store the payload, the root file system takes ([0-9]+\.[0-9]) MiB")
 
 
 def play(tape: Tape, stand_ins: list[StandIn], fault: Scenario | None = None) -> Performed:
@@ -88,13 +88,17 @@ def refuse(tape: Tape) -> None:
                 "this boot starts the system on the board's own disk, and what is on a disk is not in a recording",
                 f"--until {step.name} replays it as far as that",
             )
-        if NO_ROOM in step.error:
-            raise ReplayError("this boot failed for want of room in its file system, which is not in a recording")
 
 
 def kexec_root() -> object:
     """The default argument of kexec.load by which the agent reads its own board."""
     return inspect.signature(kexec.load).parameters["root"].default
+
+
+def room_of(tape: Tape) -> int | None:
+    """What the board's root file system took, in bytes: told only where it was too little, else as if it had no limit."""
+    found = [ROOM.search(step.error) for step in tape.steps]
+    return next((int(float(match[1]) * memory.MEBIBYTE) for match in found if match), None)
 
 
 def refusal_of(tape: Tape) -> int:
@@ -138,7 +142,7 @@ class Stage:
             for owner, name, value in (
                 (transport, "_Adapter", adapter),
                 (card, "run", self.programs),
-                (memory, "_room_bytes", lambda folder: None),
+                (memory, "_room_bytes", lambda folder: room_of(self.tape)),
                 (edges, "read_kexec_capability", self._capability),
                 (hardware, "read_kexec_capability", self._capability),
             ):

@@ -79,6 +79,10 @@ def deaf_to_events(server: FakeBootServer) -> None:
     server.on("POST", "/v1/boots/*", Reply(503), Reply(204))
 
 
+def endless_plan(server: FakeBootServer) -> None:
+    server.on("POST", "/v1/boot", Reply(200, b"{" + bytes(70_000)), server.give_plan)
+
+
 BOOTS = {
     function.__name__: function
     for function in (
@@ -90,6 +94,7 @@ BOOTS = {
         refused_questions,
         with_a_secret_file,
         deaf_to_events,
+        endless_plan,
     )
 }
 FAILURES = {function.__name__: function for function in (no_kernel, wrong_kernel, wrong_length, refusing_server)}
