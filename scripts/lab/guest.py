@@ -34,7 +34,7 @@ class UserNet:
     """QEMU's user-mode network: DHCP, and the host's loopback as 10.0.2.2. Port 80 of the guest is `forward_port` here.
 
     With `subnet` ("10.1.0.0/24") it is that network instead; then `host`, `dns` and `first_address`, which the guest gets, are
-    addresses of it.
+    addresses of it. `is_closed`: leases name no router, and nothing can be reached.
     """
 
     forward_port: int | None = None
@@ -43,6 +43,7 @@ class UserNet:
     host: str = ""
     dns: str = ""
     first_address: str = ""
+    is_closed: bool = False
 
 
 @dataclass(frozen=True)

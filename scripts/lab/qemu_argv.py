@@ -139,7 +139,7 @@ def user_netdev(net: UserNet, name: str) -> str:
     forward = f",hostfwd=tcp:127.0.0.1:{net.forward_port}-:80" if net.forward_port else ""
     bootfile = f",bootfile={net.bootfile.replace(',', ',,')}" if net.bootfile else ""
     places = f",net={net.subnet},host={net.host},dns={net.dns},dhcpstart={net.first_address}" if net.subnet else ""
-    return f"user,id={name}{places}{forward}{bootfile}"
+    return f"user,id={name}{places}{forward}{bootfile}{',restrict=on' if net.is_closed else ''}"
 
 
 def _stream(name: str, path: Path) -> str:

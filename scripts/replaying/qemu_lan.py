@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 from bootpilot_agent.dhcp import DhcpError, parse_event, parse_offer
 from bootpilot_agent.recording_lines import DhcpLine
 from scripts.lab.guest import UserNet
+from scripts.replaying.breaks import Break, break_of
 from scripts.replaying.errors import ReplayError
 from scripts.replaying.tape import Tape, as_object
 
 LOOPBACK = "127.0.0.1"
+OF_A_SERVER = (Break.RESET, Break.CLOSED, Break.TLS)
 IN_PROCESS = "the in-process runner needs no network"
 
 
@@ -50,7 +52,8 @@ def cable_of(tape: Tape, interface: str) -> Cable:
         blind["lease.gateway"] = f"QEMU's user-mode network names its own host, {host}, as the router"
     if (given_dns,) != lease.dns:
         blind["lease.dns"] = f"QEMU's user-mode network names a name server of its own, {given_dns}"
-    return Cable(UserNet(None, lease.url, str(network), host, given_dns, str(lease.address.ip)), blind)
+    net = UserNet(None, lease.url, str(network), host, given_dns, str(lease.address.ip), not _answered(tape, interface))
+    return Cable(net, blind)
 
 
 def lease_of(tape: Tape, interface: str) -> Lease | None:
@@ -116,6 +119,12 @@ def used_lease(tape: Tape) -> str:
     """The interface over which the plan was asked for; "" where the boot did not come so far."""
     told = as_object(tape.plans[0].line.body.content).get("lease") if tape.plans else None
     return str(told.get("interface", "")) if isinstance(told, dict) else ""
+
+
+def _answered(tape: Tape, interface: str) -> bool:
+    """Was any server there, over this adapter? Where none was, none must be now."""
+    lines = [one.line for one in tape.exchanges if one.line.interface == interface]
+    return any(line.status is not None or break_of(line) in OF_A_SERVER for line in lines)
 
 
 def _inside(address: str, network: ipaddress.IPv4Network) -> str:
