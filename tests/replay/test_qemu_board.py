@@ -40,7 +40,13 @@ def asked(url: str, report: Mapping[str, Json] | None = None) -> HttpLine:
 
 
 def tape(*lines: Line, server: str = "http://10.0.2.2:8080", arch: str = "arm64", **report: Json) -> Tape:
-    told: dict[str, Json] = {"board": {"model": "linux,dummy-virt"}, "nics": [NIC], "lease": LEASE, "memory_bytes": 1026023424, **report}
+    told: dict[str, Json] = {
+        "board": {"model": "linux,dummy-virt"},
+        "nics": [NIC],
+        "lease": LEASE,
+        "memory_bytes": 1026023424,
+        **report,
+    }
     talk = (asked(f"{server}/v1/"), asked(f"{server}/v1/boot", told))
     rows = tuple(Timed(number, line) for number, line in enumerate((*lines, *talk)))
     return make_tape(Recording(Header(BOOT_ID, "0.1.0", BUILD_ID, arch, (), 0), rows, 1000, {}))
@@ -88,6 +94,12 @@ def test_what_qemus_network_cannot_say_is_not_compared() -> None:
 
 def test_an_adapter_without_a_lease_has_a_cable_on_which_nobody_answers() -> None:
     assert cable_of(tape(dump("eth1", event="leasefail")), "eth1").net is None
+
+
+def test_an_adapter_over_which_no_server_answered_leads_to_none() -> None:
+    nets = [cable_of(tape(dump(**SLIRP), dump("eth1", **SLIRP)), name).net for name in ("eth0", "eth1")]
+    assert [net.is_closed for net in nets if net] == [False, True]
+    assert user_netdev(UserNet(is_closed=True), "net1") == "user,id=net1,restrict=on"
 
 
 def test_servers_listen_where_the_board_finds_them() -> None:
