@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bootpilot_agent.errors import AgentError
 from bootpilot_agent.run import run
@@ -26,7 +25,7 @@ from scripts.replaying.errors import ReplayError
 from scripts.replaying.performed import Performed
 from scripts.replaying.playing import Options
 from scripts.replaying.qemu_board import BoardPlan, plan_board
-from scripts.replaying.qemu_lan import listening_address, origins_of
+from scripts.replaying.qemu_lan import IN_PROCESS, listening_address, origins_of, place_of
 from scripts.replaying.qemu_payload import runnable
 from scripts.replaying.stand_ins import StandIn
 from scripts.replaying.tape import Ending, Tape
@@ -41,6 +40,7 @@ NAMESPACE = ("unshare", "--map-root-user", "--net", "--")
 # On top of the machine's own deadline, per run; a kernel lost to QEMU is run once more.
 MORE_S = 120.0
 RUNS = 2
+LONGEST_MS = 3_600_000
 OWN_DISK = ("take_system", "take_own_system")
 JOB, RESULT, CERTIFICATES = "job", "performed", "certificates"
 
@@ -72,6 +72,8 @@ def play(tape: Tape, stand_ins: list[StandIn], options: Options) -> Performed:
 
 def refuse(tape: Tape) -> None:
     """Raises ReplayError for a boot that this runner cannot play."""
+    if tape.ended_ms > LONGEST_MS:
+        raise ReplayError(f"this boot took {tape.ended_ms / 3_600_000:.1f} h, and a machine in QEMU takes as long", IN_PROCESS)
     for step in tape.steps:
         if step.name in OWN_DISK:
             raise ReplayError(
@@ -102,7 +104,7 @@ def prepare(tape: Tape, stand_ins: list[StandIn], folder: Path, say: Callable[[s
 
 def certify(tape: Tape, plan: BoardPlan, folder: Path) -> dict[str, SettingValue]:
     """Certificates for the recorded servers with HTTPS, and the setting by which the board trusts them. Raises ReplayError."""
-    hosts = {parts.hostname or "" for origin in origins_of(tape) if (parts := urlsplit(origin)).scheme == "https"}
+    hosts = {place.host for origin in origins_of(tape) if (place := place_of(origin)).is_https}
     if not hosts:
         return {}
     for host in hosts:

@@ -22,8 +22,13 @@ GENERIC = {"amd64": "uefi-amd64", "arm64": "virt-arm64", "armhf": "virt-armhf", 
 OWN_MODELS = frozenset({"linux,dummy-virt", "riscv-virtio,qemu"})
 MEMORY_STEP_MIB = 64
 MIB = 1 << 20
+MOST_MIB = 8192
+# A recording may come from anybody, and these become words on QEMU's command line.
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+MOST_ADAPTERS = 8
 # Words of the loader's command line that are the recorded site's, and not the board's or the card's.
-KEPT_WORD = re.compile(r"bootpilot\.(?!card=|card$|shell)")
+KEPT_WORD = re.compile(r"bootpilot\.(?!card=|card$|shell)[!-~]+")
 # Of the report, on a board that only has the recorded one's name.
 OTHER_BOARD = "QEMU's generic board stands in for the recorded one, under its identity"
 FOREIGN = ("simulated", "cpu", "memory_bytes", "nics", "disks", "kexec", "features", "lease.interface")
@@ -71,16 +76,14 @@ def plan_board(tape: Tape, build_id: str) -> BoardPlan:
         blind |= adapter.cable.blind if adapter.name == used_lease(tape) else {}
     if build_id != tape.header.build_id:
         blind |= {"agent.build_id": OTHER_BUILD, "loader_builds": OTHER_BUILD}
-    memory = tape.report.get("memory_bytes")
-    mebibytes = -(-memory // MIB) if isinstance(memory, int) and is_itself else 0
     return BoardPlan(
         machine=machine,
         identity=_identity(tape, adapters),
         is_itself=is_itself,
-        memory_mib=-(-mebibytes // MEMORY_STEP_MIB) * MEMORY_STEP_MIB or machine.memory_mib,
+        memory_mib=_memory_mib(tape) if is_itself else machine.memory_mib,
         adapters=adapters,
         settings=settings,
-        words=(*machine.loader_arguments, *(word for word in command_line_of(tape).split() if KEPT_WORD.match(word))),
+        words=(*machine.loader_arguments, *(word for word in command_line_of(tape).split() if KEPT_WORD.fullmatch(word))),
         blind=blind,
     )
 
@@ -102,20 +105,30 @@ def _adapters(tape: Tape) -> list[Adapter]:
     """Those of the report; where there is none, those that asked for an address."""
     told = tape.report.get("nics")
     rows = [(_text(nic, "name"), _text(nic, "mac")) for nic in told] if isinstance(told, list) else []
-    rows = rows or [(name, Identity.named(name).mac) for name in dict.fromkeys(dump.line.interface for dump in tape.dumps)]
-    if not rows:
-        raise ReplayError("the recorded board had no network adapter, so there is nothing to replay in QEMU", IN_PROCESS)
-    return [Adapter(name, mac, cable_of(tape, name)) for name, mac in rows]
+    rows = rows or [(name, "") for name in dict.fromkeys(dump.line.interface for dump in tape.dumps)]
+    if not 0 < len(rows) <= MOST_ADAPTERS:
+        many = len(rows) or "no"
+        raise ReplayError(f"the recorded board had {many} network adapters; here are 1 to {MOST_ADAPTERS}", IN_PROCESS)
+    return [Adapter(name, mac if MAC.fullmatch(mac) else Identity.named(name).mac, cable_of(tape, name)) for name, mac in rows]
 
 
 def _identity(tape: Tape, adapters: tuple[Adapter, ...]) -> Identity:
-    """The serial number that firmware gave the board; the card's builder wants to know no more."""
+    """The serial number that firmware gave the board; nobody asks for more."""
     evidence = tape.report.get("evidence")
     rows = evidence if isinstance(evidence, list) else []
     found = {_text(row, "kind"): _text(row, "value") for row in reversed(rows)}
     spare = Identity.named(tape.header.boot_id)
-    serial = found.get("dt-serial") or found.get("dmi-product-serial") or spare.serial
-    return Identity(serial, found.get("dmi-uuid") or spare.uuid, adapters[0].mac)
+    serial = found.get("dt-serial") or found.get("dmi-product-serial") or ""
+    return Identity(serial if NAME.fullmatch(serial) else spare.serial, spare.uuid, adapters[0].mac)
+
+
+def _memory_mib(tape: Tape) -> int:
+    """What the machine was given so that its kernel tells of so much. Raises ReplayError."""
+    memory = tape.report.get("memory_bytes")
+    mebibytes = -(-memory // MIB) if isinstance(memory, int) else 0
+    if not 0 < mebibytes <= MOST_MIB:
+        raise ReplayError(f"the recorded board had {mebibytes} MiB of memory; QEMU gets at most {MOST_MIB} here", IN_PROCESS)
+    return -(-mebibytes // MEMORY_STEP_MIB) * MEMORY_STEP_MIB
 
 
 def _first_file(tape: Tape, wanted: Callable[[str], bool]) -> bytes:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bootpilot_agent.recording_lines import KexecLine
 from bootpilot_agent.run import run
@@ -23,7 +22,7 @@ from scripts.lab.vm import RunningGuest, start_guest
 from scripts.replaying.overlay import overlay_of
 from scripts.replaying.performed import Performed, told_to
 from scripts.replaying.qemu import CERTIFICATES, JOB, RESULT, Job, ends_with_jump
-from scripts.replaying.qemu_lan import LOOPBACK, listening_address, origins_of
+from scripts.replaying.qemu_lan import LOOPBACK, listening_address, origins_of, place_of
 from scripts.replaying.replay_server import ReplayServer
 from scripts.replaying.rows import is_compared, row_of_exchange, used_way
 from scripts.replaying.script import Script
@@ -80,13 +79,12 @@ class Cell:
         """One for each place that was asked."""
         run(["ip", "link", "set", "lo", "up"], timeout_s=IP_S)
         for origin, interface in origins_of(self.job.tape).items():
-            parts = urlsplit(origin)
-            address = listening_address(parts.hostname or "", self.job.plan.cables)
+            place = place_of(origin)
+            address = listening_address(place.host, self.job.plan.cables)
             if address != LOOPBACK:
                 run(["ip", "addr", "replace", f"{address}/32", "dev", "lo"], timeout_s=IP_S)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            tls = self._tls(parts.hostname or "") if parts.scheme == "https" else None
-            yield ReplayServer(self.script, origin, address, port, interface, tls, lock=self.lock)
+            tls = self._tls(place.host) if place.is_https else None
+            yield ReplayServer(self.script, origin, address, place.port, interface, tls, lock=self.lock)
 
     def _tls(self, host: str) -> ssl.SSLContext:
         context, folder = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.folder / CERTIFICATES

@@ -12,6 +12,7 @@ from scripts.replaying.errors import ReplayError
 from scripts.replaying.tape import Tape, as_object
 
 LOOPBACK = "127.0.0.1"
+PORTS = {"http": 80, "https": 443}
 OF_A_SERVER = (Break.RESET, Break.CLOSED, Break.TLS)
 IN_PROCESS = "the in-process runner needs no network"
 
@@ -24,6 +25,16 @@ class Lease:
     router: str
     dns: tuple[str, ...]
     url: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server is: `origin` as the board says it, `http://10.1.0.1:8080`."""
+
+    origin: str
+    host: str
+    port: int
+    is_https: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ def read_dump(line: DhcpLine) -> Lease | None:
 def servers_of(tape: Tape) -> list[str]:
     """The hosts that were asked, the one with the plan first."""
     exchanges = [*tape.plans, *tape.exchanges]
-    hosts = dict.fromkeys(urlsplit(one.line.url).hostname or "" for one in exchanges)
+    hosts = dict.fromkeys(place_of(one.line.url).host for one in exchanges)
     return [host for host in hosts if host]
 
 
@@ -97,9 +108,18 @@ def origins_of(tape: Tape) -> dict[str, str]:
     """`http://10.1.0.1:8080` of each server that was asked, and the interface by which it was, or mostly was."""
     origins: dict[str, str] = {}
     for one in (*tape.plans, *tape.exchanges):
-        parts = urlsplit(one.line.url)
-        origins.setdefault(f"{parts.scheme}://{parts.netloc}", one.line.interface)
+        origins.setdefault(place_of(one.line.url).origin, one.line.interface)
     return origins
+
+
+def place_of(url: str) -> Place:
+    """Raises ReplayError for what is no URL of a server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS[parts.scheme]
+    except (KeyError, ValueError) as error:
+        raise ReplayError(f"the recorded board asked {url[:200]!r}, which is no server's") from error
+    return Place(f"{parts.scheme}://{parts.netloc}", parts.hostname or "", port, parts.scheme == "https")
 
 
 def listening_address(host: str, cables: list[Cable]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +129,29 @@ def test_boots_that_qemu_cannot_show_are_refused_with_the_reason() -> None:
         plan(card, dump(**SLIRP))
     with pytest.raises(ReplayError, match="needs a larger one"):
         cable_of(tape(dump(ip="10.1.0.1", subnet="255.255.255.252")), "eth0")
-    with pytest.raises(ReplayError, match="no network adapter"):
+    with pytest.raises(ReplayError, match="no network adapters"):
         plan(nics=[])
+    with pytest.raises(ReplayError, match="9 network adapters; here are 1 to 8"):
+        plan(nics=[NIC] * 9)
+    with pytest.raises(ReplayError, match="1048576 MiB of memory"):
+        plan(memory_bytes=1 << 40)
+    with pytest.raises(ReplayError, match="no server's"):
+        origins_of(tape(server="http://10.0.2.2:999999"))
+    with pytest.raises(ReplayError, match=r"took 2\.0 h"):
+        refuse(replace(tape(dump(**SLIRP)), ended_ms=7_200_000))
     with pytest.raises(ReplayError, match="earlier failure"):
         refuse(tape(dump(**SLIRP), last_attempt={"stage": "kexec"}))
+
+
+def test_nothing_in_a_recording_becomes_another_option_of_qemus() -> None:
+    nic: dict[str, Json] = {"name": "eth0", "mac": "52:54:00:12:34:01,romfile=/etc/passwd"}
+    evidence: list[Json] = [{"kind": "dt-serial", "value": "x,file=/etc/passwd"}]
+    found = plan(dump(**SLIRP, opt224=b"http://10.0.2.2:8080/,restrict=off".hex()), nics=[nic], evidence=evidence)
+    said = [found.identity.serial, found.identity.uuid, found.identity.mac, *(adapter.mac for adapter in found.adapters)]
+    assert [text for text in said if "," in text or "/" in text] == []
+    net = found.adapters[0].cable.net
+    assert net is not None
+    assert ",restrict" not in user_netdev(net, "net0").replace(",,", "")
 
 
 def test_files_that_are_not_at_hand_are_those_of_a_payload_that_runs(tmp_path: Path) -> None:
