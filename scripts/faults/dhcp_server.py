@@ -21,7 +21,9 @@ LONGEST_OPTION = 255
 
 @dataclass(frozen=True)
 class Manner:
-    """How it answers. `options`: what stands in every offer and acknowledgement, code -> bytes."""
+    """How it answers. `options`: what stands in every offer and acknowledgement, code -> bytes. `only`: the one hardware
+    address that it answers, where another server has the others.
+    """
 
     interface: ipaddress.IPv4Interface
     first_host: int
@@ -29,6 +31,7 @@ class Manner:
     delay_s: float = 0.0
     naks: int = 0
     offer_delay_s: float = 0.0
+    only: bytes = b""
 
 
 class DhcpServer:
@@ -74,6 +77,8 @@ class DhcpServer:
         kind = {DISCOVER: OFFER, REQUEST: ACK}.get(options.get(KIND, b"\0")[0])
         wanted = options.get(SERVER_ID, self._manner.interface.ip.packed)
         if packet[0] != 1 or kind is None or wanted != self._manner.interface.ip.packed:
+            return None
+        if not packet[28:34].startswith(self._manner.only):
             return None
         if kind == ACK and self._naks:
             self._naks -= 1

@@ -38,13 +38,17 @@ class Wire:
 
 @dataclass(frozen=True)
 class Offer:
-    """What a DHCP server on a LAN says, from `at_s` on: option code -> bytes. `host`: the board's number in the network."""
+    """What a DHCP server on a LAN says, from `at_s` on: option code -> bytes. `host`: the board's number in the network.
+
+    `only`: the MAC of the one adapter that it is for, where several are on this LAN.
+    """
 
     lan: str
     ours: ipaddress.IPv4Interface
     host: int
     options: Mapping[int, bytes]
     at_s: float
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,34 +66,59 @@ class Wiring:
 
 def wire_up(tape: Tape) -> Wiring:
     """Raises ReplayError for a network that cannot be built here."""
-    leases = dict(_leases(tape))
-    offers = dict(_offers(tape))
-    seen = [*_nic_names(tape), *offers, *leases, *(one.line.interface for one in tape.exchanges)]
-    names = [name for name in dict.fromkeys(seen) if is_name(name) and len(name) < IFNAMSIZ]
-    for name in names:
-        if "." in name:
-            raise ReplayError(f"{name} is a VLAN, which this runner does not build", "--runner in-process replays it")
-    lans = {name: f"lan{number}" for number, name in enumerate(names)}
-    found = [_offer(lans[name], dump, event) for name, (dump, event) in offers.items() if name in lans]
-    addresses = {offer.lan: str(offer.ours) for offer in found}
-    for name, address in ((name, address) for name, address in leases.items() if name in lans):
-        addresses.setdefault(lans[name], _beside(address))
+    leases, offers = dict(_leases(tape)), dict(_offers(tape))
     origins = tuple(dict.fromkeys(_origin(one.line.url) for one in tape.exchanges))
     hosts = [urlsplit(origin).hostname or "" for origin in origins]
-    numbers = [host for host in hosts if _is_ipv4(host)]
-    if any(":" in host for host in hosts) or any(":" in address for address in leases.values()):
-        raise ReplayError("this boot went over IPv6, which this runner does not build", "--runner in-process replays it")
+    _refuse_ipv6([*hosts, *leases.values()])
+    names = _interfaces(tape, [*_nic_names(tape), *offers, *leases, *(one.line.interface for one in tape.exchanges)])
+    lans = _lans(names, {**leases, **{name: parse_offer(event).address for name, (_, event) in offers.items()}})
+    wires = tuple(_wire(name, lans[name], tape) for name in names)
+    found = tuple(_offer(wire, *offers[wire.interface], wires) for wire in wires if wire.interface in offers)
+    addresses = {offer.lan: str(offer.ours) for offer in found}
+    for name, address in leases.items():
+        addresses.setdefault(lans.get(name, name), _beside(address))
     taken = {text.partition("/")[0] for text in addresses.values()}
     servers = [server for _, event in offers.values() for server in parse_offer(event).dns]
+    extra = dict.fromkeys([*filter(_is_ipv4, hosts), *servers])
     return Wiring(
-        wires=tuple(_wire(name, lans, tape) for name in names),
-        offers=tuple(found),
+        wires=wires,
+        offers=found,
         addresses=addresses,
-        extra_addresses=tuple(one for one in dict.fromkeys([*numbers, *servers]) if one not in taken),
+        extra_addresses=tuple(one for one in extra if one not in taken),
         origins=origins,
         names=tuple(dict.fromkeys(host for host in hosts if not _is_ipv4(host))),
         interfaces={address.partition("/")[0]: name for name, address in _all_addresses(tape)},
     )
+
+
+def _interfaces(tape: Tape, seen: list[str]) -> list[str]:
+    names = [name for name in dict.fromkeys(seen) if is_name(name) and len(name) < IFNAMSIZ]
+    for name in names:
+        if "." in name:
+            raise ReplayError(f"{name} is a VLAN, which this runner does not build", "--runner in-process replays it")
+    return names
+
+
+def _lans(names: list[str], addresses: Mapping[str, str]) -> dict[str, str]:
+    """By interface. Adapters with addresses of one network are on one LAN."""
+    lans: dict[str, str] = {}
+    of_network: dict[str, str] = {}
+    for number, name in enumerate(names):
+        network = _network(addresses.get(name, ""))
+        lans[name] = of_network.setdefault(network or f"of {name} alone", f"lan{number}")
+    return lans
+
+
+def _network(address: str) -> str:
+    try:
+        return str(ipaddress.IPv4Interface(address).network)
+    except ValueError:
+        return ""
+
+
+def _refuse_ipv6(texts: list[str]) -> None:
+    if any(":" in text for text in texts):
+        raise ReplayError("this boot went over IPv6, which this runner does not build", "--runner in-process replays it")
 
 
 def _offers(tape: Tape) -> Iterator[tuple[str, tuple[Dump, DhcpEvent]]]:
@@ -110,12 +139,13 @@ def _read(dump: Dump) -> tuple[DhcpEvent | None, DhcpOffer | None]:
         return None, None
 
 
-def _offer(lan: str, dump: Dump, event: DhcpEvent) -> Offer:
+def _offer(wire: Wire, dump: Dump, event: DhcpEvent, wires: tuple[Wire, ...]) -> Offer:
     interface = ipaddress.IPv4Interface(parse_offer(event).address)
-    ours = _our_address(interface, event)
     options = {code: value for name, code in OPTION_CODES.items() if (value := _option(name, event.values.get(name, "")))}
     at_s = 0.0 if dump.at_ms < AT_ONCE_MS else (dump.at_ms - EARLIER_MS) / 1000
-    return Offer(lan, ours, int(interface.ip) - int(interface.network.network_address), options, at_s)
+    host = int(interface.ip) - int(interface.network.network_address)
+    shared = sum(1 for other in wires if other.lan == wire.lan) > 1
+    return Offer(wire.lan, _our_address(interface, event), host, options, at_s, wire.mac if shared else "")
 
 
 def _our_address(board: ipaddress.IPv4Interface, event: DhcpEvent) -> ipaddress.IPv4Interface:
@@ -153,12 +183,12 @@ def _all_addresses(tape: Tape) -> Iterator[tuple[str, str]]:
             yield dump.line.interface, offer.address
 
 
-def _wire(name: str, lans: Mapping[str, str], tape: Tape) -> Wire:
+def _wire(name: str, lan: str, tape: Tape) -> Wire:
     nic = next((nic for nic in _nics(tape) if nic.get("name") == name), {})
     mac = str(nic.get("mac", ""))
     used = any(one.line.interface == name for one in tape.exchanges)
     is_mac = re.fullmatch(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", mac)
-    return Wire(name, mac if is_mac else "", lans[name], _seen_s(name, tape), used or bool(nic.get("carrier")))
+    return Wire(name, mac if is_mac else "", lan, _seen_s(name, tape), used or bool(nic.get("carrier")))
 
 
 def _seen_s(name: str, tape: Tape) -> float:
