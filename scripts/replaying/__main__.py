@@ -98,13 +98,23 @@ def report_failure(error: Exception, *, as_json: bool) -> int:
     return EXIT_CODES[Answer.NOT_REPLAYABLE]
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "scripts/replay", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        "scripts/replay",
+        description=(__doc__ or "").partition(" Called")[0],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", metavar="FILE", help="a recording (.bootrec), or a written boot: NAME, or FILE.toml#NAME")
     runners = "; ".join(f"{row.name}: {row.what}" for row in RUNNERS.values())
@@ -113,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fault", metavar="NAME", default="", help="lay a written fault of the server over the recorded answers"
     )
-    parser.add_argument("--times", type=int, default=1, metavar="N", help="replay it so often")
+    parser.add_argument("--times", type=_count, default=1, metavar="N", help="replay it so often")
     parser.add_argument("--artifacts", type=Path, metavar="FOLDER", help="where the payload's files are, if they are at hand")
     parser.add_argument("--console", action="store_true", help="show what the replayed agent said")
     parser.add_argument("--json", action="store_true", help="the verdict for programs")
