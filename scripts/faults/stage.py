@@ -3,6 +3,7 @@
 What runs in the namespaces reads nothing but this folder and its own: neither the checkout nor the cache need be open to it.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -13,6 +14,7 @@ from bootpilot_agent.cpio import Entry
 from bootpilot_agent.run import run
 from scripts.benchmark.baseline import read_cpio
 from scripts.faults.confinement import NOBODY
+from scripts.faults.errors import ConfinementError
 
 HERE = Path(__file__).parent
 BOARDS = HERE.parents[1] / "tests/data/boards"
@@ -72,9 +74,20 @@ def lay_out(initramfs: Path, folder: Path) -> Stage:
 
 
 def give_away(folder: Path) -> None:
-    """To the user whom root becomes in there: root of a user namespace may only change what its own user owns."""
+    """To the user whom root becomes in there: root of a user namespace may only change what its own user owns.
+
+    Raises ConfinementError where this is no real root, OSError.
+    """
     if os.getuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
+        try:
+            os.chown(folder, NOBODY, NOBODY)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise ConfinementError(
+                "the root of a user namespace cannot become nobody, and nobody's root is what a board is played by",
+                "start this as a plain user, or as the machine's root (unshare --net without --map-root-user)",
+            ) from error
         for parent, folders, files in os.walk(folder):
             for name in (*folders, *files):
                 os.chown(Path(parent) / name, NOBODY, NOBODY, follow_symlinks=False)

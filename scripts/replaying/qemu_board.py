@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from bootpilot_agent.card_settings import CARD_FILE, read_card
-from bootpilot_agent.fields import Json
+from bootpilot_agent.fields import UUID_PATTERN, Json
 from bootpilot_agent.recording_lines import FileKind
 from scripts.lab.guest import Identity
 from scripts.lab.machine import Machine
@@ -18,9 +18,10 @@ from scripts.sdcard.texts import SettingValue
 
 # The generic board of each architecture, which starts from a card as boards do.
 GENERIC = {"amd64": "uefi-amd64", "arm64": "virt-arm64", "armhf": "virt-armhf", "riscv64": "virt-riscv64"}
-# What the trees that QEMU makes itself say of its generic boards.
-OWN_MODELS = frozenset({"linux,dummy-virt", "riscv-virtio,qemu"})
-MEMORY_STEP_MIB = 64
+# What device trees and DMI that QEMU makes itself say of these boards.
+OWN_MODELS = frozenset({"linux,dummy-virt", "riscv-virtio,qemu", "QEMU Standard PC (Q35 + ICH9, 2009)"})
+# The kernel tells of 30 to 70 MiB less than there is: its own image, and what firmware keeps.
+MEMORY_STEP_MIB = 128
 MIB = 1 << 20
 MOST_MIB = 8192
 # A recording may come from anybody, and these become words on QEMU's command line.
@@ -113,13 +114,18 @@ def _adapters(tape: Tape) -> list[Adapter]:
 
 
 def _identity(tape: Tape, adapters: tuple[Adapter, ...]) -> Identity:
-    """The serial number that firmware gave the board; nobody asks for more."""
+    """The serial number and UUID that firmware gave the board."""
     evidence = tape.report.get("evidence")
     rows = evidence if isinstance(evidence, list) else []
     found = {_text(row, "kind"): _text(row, "value") for row in reversed(rows)}
     spare = Identity.named(tape.header.boot_id)
     serial = found.get("dt-serial") or found.get("dmi-product-serial") or ""
-    return Identity(serial if NAME.fullmatch(serial) else spare.serial, spare.uuid, adapters[0].mac)
+    uuid = found.get("dmi-uuid") or ""
+    return Identity(
+        serial if NAME.fullmatch(serial) else spare.serial,
+        uuid if re.fullmatch(UUID_PATTERN, uuid) else spare.uuid,
+        adapters[0].mac,
+    )
 
 
 def _memory_mib(tape: Tape) -> int:

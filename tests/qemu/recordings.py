@@ -36,7 +36,9 @@ def check_recording(server: BootServer, guest: Guest, verdict: Verdict, folder: 
     found = recording.read(path.read_bytes())
     assert (found.header.boot_id, found.header.arch, found.dropped) == (verdict.boot_id, guest.machine.arch, {})
     assert [step.name for step in of(found, StepLine) if step.ms is None and step.name in STEPS] == STEPS
-    assert {"proc/cmdline", "proc/meminfo", "sys/firmware/fdt"} <= {file.path for file in of(found, FileLine)}
+    files = {file.path for file in of(found, FileLine)}
+    assert {"proc/cmdline", "proc/meminfo", "proc/iomem"} <= files
+    assert ("sys/firmware/fdt" in files) is (guest.machine.arch != "amd64")
     assert any("\0interface=" in f"\0{dump.text}" for dump in of(found, DhcpLine))
     check_talk(found, verdict)
     assert re.search(r"\bkexec +load kernel=", server.command("recording", "show", verdict.boot_id))
