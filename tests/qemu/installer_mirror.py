@@ -14,11 +14,12 @@ from tests.qemu.debian_apt import Apt
 from tests.qemu.debian_archive import Archive, Release, Stanza
 from tests.qemu.installer_components import Initrd, is_stand_in, make_components, wanted_components
 
-# What the installer's components install into every system: by apt-install, where its failure ends the installation, or where
-# nothing works without it. All else that they ask for may be missing.
+# What the installer's components install into every system by apt-install; then dbus and libpam-systemd, which packages of the
+# profile recommend.
 SYSTEM = (
-    "busybox", "ca-certificates", "console-setup", "e2fsprogs", "initramfs-tools", "keyboard-configuration", "locales", "sudo",
-    "tasksel", "wget", "zstd",
+    "busybox", "ca-certificates", "console-setup", "e2fsprogs", "initramfs-tools", "installation-report",
+    "keyboard-configuration", "laptop-detect", "locales", "pciutils", "popularity-contest", "sudo", "tasksel", "usbutils",
+    "wget", "zstd", "dbus", "libpam-systemd",
 )  # fmt: skip
 # base-installer's kernel/*.sh choose them.
 KERNELS = {"amd64": "linux-image-amd64", "arm64": "linux-image-arm64", "armhf": "linux-image-armmp"}
