@@ -44,10 +44,14 @@ def read_inventory(
 
 
 def read_board(root: Path = Path("/")) -> Board:
-    """Model and `compatible`: from the device tree, else vendor and product from DMI."""
+    """Model and `compatible`: from the device tree, else vendor and product from DMI.
+
+    A tree without a model, as Linux 6.1's omap4-panda-a4, is called by its first `compatible`.
+    """
     model = sysfs.read_text(root / DEVICE_TREE / "model")
-    if model:
-        return Board(model, tuple(text[:128] for text in sysfs.read_strings(root / DEVICE_TREE / "compatible")))
+    compatible = tuple(text[:128] for text in sysfs.read_strings(root / DEVICE_TREE / "compatible"))
+    if model or compatible:
+        return Board(model or compatible[0], compatible)
     for names in DMI_NAMES:
         known = tuple(sysfs.read_text(root / DMI / name, most=100) for name in names)
         if not any(is_placeholder(text) for text in known):

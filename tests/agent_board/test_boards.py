@@ -14,7 +14,7 @@ from bootpilot_agent.addresses import client_id, stable_mac
 from bootpilot_agent.card import Card
 from bootpilot_agent.evidence import Evidence, EvidenceKind, Grade, best_serial, evidence_from_fields
 from bootpilot_agent.fields import Fields
-from bootpilot_agent.hardware import read_inventory
+from bootpilot_agent.hardware import read_board, read_inventory
 from bootpilot_agent.identity import read_evidence, read_settled_evidence
 from bootpilot_agent.inventory import Inventory
 
@@ -184,6 +184,14 @@ def test_a_serial_that_does_not_fit_an_option_is_hashed(serial: str) -> None:
     assert sent[:1] == b"\0"
     assert len(sent) == 1 + 64 + 2
     assert sent.isascii()
+
+
+def test_a_tree_without_a_model_is_called_by_what_it_is_compatible_with(tmp_path: Path) -> None:
+    tree = tmp_path / "sys/firmware/devicetree/base"
+    tree.mkdir(parents=True)
+    (tree / "compatible").write_bytes(b"ti,omap4-panda-a4\0ti,omap4-panda\0ti,omap4\0")
+    board = read_board(tmp_path)
+    assert (board.model, board.compatible) == ("ti,omap4-panda-a4", ("ti,omap4-panda-a4", "ti,omap4-panda", "ti,omap4"))
 
 
 def test_reading_a_root_without_proc_and_sys_gives_an_empty_board(tmp_path: Path) -> None:
