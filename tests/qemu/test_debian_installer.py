@@ -189,7 +189,7 @@ def wait_for_verdict(server: BootServer, running: RunningGuest) -> ServerEvent:
 
     def heard() -> bool:
         found[:] = [event for event in installer_events(server) if event.name == "failed"]
-        assert found or running.is_running(), running.console()[-4000:]
+        assert found or running.is_running(), end_of(running)
         return bool(found)
 
     wait_for(heard, VERDICT_S)
@@ -218,7 +218,7 @@ def test_an_unattended_installation_ends_with_a_system_that_the_agent_starts_fro
         publish(server, guest.machine, url)
         installed = power_on(guest, lambda running: approved() and not running.is_running(), record_property)
     stages = [event.data["stage"] for event in installer_events(server) if event.name == "installing"]
-    assert (stages[-1], server.nodes()[0]["install"]["state"]) == ("marked", "done"), installed.console()[-4000:]
+    assert (stages[-1], server.nodes()[0]["install"]["state"]) == ("marked", "done"), end_of(installed)
     assert set(STAGES) <= set(stages)
     # Neither the archive nor an installer any more.
     system = power_on(guest, lambda running: is_up(server, running) and page_of(port) in REFUSED, record_property)
@@ -239,6 +239,12 @@ def power_on(
     raise AssertionError(f"QEMU lost {MOST_LOST} kernels in a row")
 
 
+def end_of(running: RunningGuest) -> str:
+    """Why the machine ended, as far as QEMU tells, and the end of its console."""
+    errors = (running.guest.folder / "qemu-errors.txt").read_text(errors="replace")
+    return f"{running.qmp.events()[-3:]}\n{errors}\n{running.console()[-4000:]}"
+
+
 def page_of(port: int) -> bytes:
     """What the page that was left there says; nothing while the web server is not up yet."""
     with contextlib.suppress(OSError, http.client.HTTPException):
@@ -248,5 +254,5 @@ def page_of(port: int) -> bytes:
 
 def is_up(server: BootServer, running: RunningGuest) -> bool:
     """Whether the system on the disk has said so; an assertion fails where the machine ended before."""
-    assert running.is_running(), running.console()[-4000:]
+    assert running.is_running(), end_of(running)
     return any((event.source, event.name) == ("system", "payload-up") for event in server.events())
