@@ -89,8 +89,19 @@ def routes(*words: str) -> str:
 
 def pid_of(program: str) -> int:
     """The process id of the program whose command line begins with that name; of its forks too, so the first one."""
-    folders = [folder for folder in Path("/proc").iterdir() if folder.name.isdigit()]
-    return min(int(folder.name) for folder in folders if (folder / "cmdline").read_text().startswith(f"{program}\0"))
+    return min(number for number in _process_ids() if _command_line(number).startswith(f"{program}\0"))
+
+
+def _process_ids() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+
+
+def _command_line(number: int) -> str:
+    """ "" of one that has ended since it was listed."""
+    try:
+        return Path(f"/proc/{number}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def argv_of(program: str) -> Sequence[str]:
