@@ -18,6 +18,8 @@ MAX_NAME_SERVERS = 3  # MAXNS of resolv.conf(5)
 LEAST_MTU, MOST_MTU = 576, 9216
 SHORT_LEASE_S = 60
 BOUND_EVENTS = ("bound", "renew")
+# Not udhcpc's: what dhcp_others.py heard from a server whose lease is not in use.
+NOT_TAKEN = "offer"
 
 
 class DhcpError(NetworkError):
@@ -43,8 +45,19 @@ class DhcpOffer:
 
 
 @dataclass(frozen=True)
+class NamedServers:
+    """What an offer says of boot servers, whether or not its address is taken; `server` is the DHCP server's address, or ""."""
+
+    server: str
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DhcpEvent:
-    """One call of the hook: udhcpc's event (bound, renew, deconfig, nak, leasefail), and its variables."""
+    """One call of the hook: udhcpc's event (bound, renew, deconfig, nak, leasefail), and its variables.
+
+    Or NOT_TAKEN, with the variables of an offer.
+    """
 
     name: str
     values: Mapping[str, str]
@@ -82,6 +95,11 @@ def parse_offer(event: DhcpEvent) -> DhcpOffer:
         server_urls=_server_urls(values, notes),
         notes=tuple(notes),
     )
+
+
+def parse_named_servers(event: DhcpEvent) -> NamedServers:
+    """Of any event with an offer's variables. Never raises: what is no URL is no server."""
+    return NamedServers(_server(event.values), _server_urls(event.values, []))
 
 
 def _address(values: Mapping[str, str], notes: list[str]) -> ipaddress.IPv4Interface:

@@ -164,7 +164,7 @@ class Network:
 
     def _refresh(self) -> bool:
         for port in self._ports.values():
-            port.refresh()
+            port.refresh(searching=self._chosen is None)
         now = [candidate for port in self._ports.values() for candidate in port.candidates]
         before = self._candidates
         older = [candidate for candidate in before if candidate in now]

@@ -7,16 +7,20 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bootpilot_agent import addresses, ethernet, links
 from bootpilot_agent.console import say
 from bootpilot_agent.dhcp import DhcpError, DhcpOffer, parse_event, parse_offer
 from bootpilot_agent.dhcp_client import HOOK, DhcpClient, EventFolder, udhcpc_argv
+from bootpilot_agent.dhcp_others import OtherServers
+from bootpilot_agent.dhcp_packet import Question
 from bootpilot_agent.errors import CommandError
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.plan import Lease
 from bootpilot_agent.settings import Settings
+from bootpilot_agent.steady_mac import settle_mac
 
 RETRY_S = 10.0
 # Each port's default route has a metric of its own, so that a socket bound to the interface finds it.
@@ -30,7 +34,7 @@ class Candidate:
 
     lease: Lease
     mac: str
-    server_urls: tuple[str, ...]  # from DHCP options 224 and 67; they count only if Settings name no server
+    server_urls: tuple[str, ...]  # from DHCP options 224 and 67, that of the lease first; only if Settings name no server
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Port:
         self._mac = ""
         self._client_id = b""
         self._client: DhcpClient | None = None
+        self._others: OtherServers | None = None
         self._carrier: bool | None = None
         self._is_up = False
         self._tried_s = 0.0
@@ -80,7 +85,7 @@ class Port:
 
     def _bring_up(self) -> None:
         settings = self._shared.settings
-        self._settle_mac()
+        self.given_mac = settle_mac(self.device, self._shared.evidence, self._shared.root) or self.given_mac
         if settings.vlan is None:
             links.set_up(self.device)
         else:
@@ -95,10 +100,18 @@ class Port:
             self._client_id = used or addresses.client_id(self._shared.evidence, self.index, self._mac)
             vendor_class = settings.vendor_class or addresses.vendor_class(self._shared.arch)
             ask_server = not settings.servers
-            argv = udhcpc_argv(self.interface, self._shared.hook, self._client_id, vendor_class, ask_server=ask_server)
+            argv = partial(udhcpc_argv, self.interface, self._shared.hook, self._client_id, vendor_class, ask_server)
+            if ask_server:
+                self._others = self._others or OtherServers(
+                    self.interface, partial(self._question, vendor_class), self._shared.events
+                )
             self._client = self._client or DhcpClient(argv, self._shared.events)
             self._client.keep_running()
         self._is_up = True
+
+    def _question(self, vendor_class: str, number: int) -> Question:
+        mac = bytes.fromhex(self._mac.replace(":", ""))
+        return Question(number, mac, self._client_id, vendor_class, addresses.user_class())
 
     def _bring_up_vlan(self, vlan: int) -> None:
         """The device only carries its tagged interface: it has no address, whether or not the VLAN can be made."""
@@ -112,30 +125,8 @@ class Port:
                 raise CommandError(message, error.hint) from error
         links.set_up(self.interface)
 
-    def _settle_mac(self) -> None:
-        """A random MAC would be another one at every boot: take firmware's, else one derived from the board's identity."""
-        nic = ethernet.read_nic(self.device, self._shared.root)
-        if nic.addr_assign_type != ethernet.RANDOM:
-            if nic.mac and nic.mac == ethernet.derived_mac(self.device, self._shared.root):
-                self._note_mac(nic.mac, derived=True)  # by the loader before this one
-            return
-        firmware = ethernet.firmware_mac(self.device, self._shared.root)
-        mac = firmware or addresses.stable_mac(self._shared.evidence, nic.path)
-        if mac is None:
-            say(f"{self.device}: random MAC {nic.mac}, and nothing to derive a steady one from: the address may change")
-            return
-        links.set_down(self.device)
-        links.set_mac(self.device, mac)
-        self._note_mac(mac, derived=not firmware or mac == ethernet.derived_mac(self.device, self._shared.root))
-        origin = "from firmware" if firmware else "derived from this board"
-        say(f"{self.device}: MAC {mac} {origin}, instead of random {nic.mac}")
-
-    def _note_mac(self, mac: str, *, derived: bool) -> None:
-        node = ethernet.tree_node(self.device, self._shared.root)
-        self.given_mac = addresses.GivenMac(self.device, mac, node, derived)
-
-    def refresh(self) -> bool:
-        """Look at carrier, DHCP and IPv6 and act; True if the candidates changed."""
+    def refresh(self, *, searching: bool = True) -> bool:
+        """Look at carrier, DHCP and IPv6 and act; True if the candidates changed. `searching`: for a boot server, still."""
         if not self._is_up:
             if time.monotonic() - self._tried_s >= RETRY_S:
                 self.start()
@@ -143,6 +134,8 @@ class Port:
         try:
             self._follow_carrier()
             self._follow_dhcp()
+            if self._others is not None and self.offer is not None:
+                self._others.follow(self.offer.server_urls, searching=searching)
         except CommandError as error:
             self._complain(error.message)
         before = self.candidates
@@ -163,7 +156,7 @@ class Port:
         dump = self._shared.events.take(self.interface)
         if dump is not None:
             self._hear(dump)
-        self._client.keep_running()
+        self._client.keep_running(has_lease=self.offer is not None)
 
     def _hear(self, dump: bytes) -> None:
         try:
@@ -190,6 +183,8 @@ class Port:
         before, self.offer = self.offer, None
         if offer is None or (before is not None and before.address != offer.address):
             links.flush(self.interface)
+            if self._others is not None:
+                self._others.forget()
         if offer is None:
             if before is not None:
                 say(f"{self.interface}: lost the address {before.address}")
@@ -215,7 +210,8 @@ class Port:
         ipv6 = links.read_global_ipv6(self.interface, self._shared.root)
         static = settings.address
         if offer := self.offer:
-            found.append(self._candidate("dhcp", offer.address, offer.gateway, offer.dns, offer.server_urls))
+            urls = (*offer.server_urls, *(self._others.urls if self._others else ()))
+            found.append(self._candidate("dhcp", offer.address, offer.gateway, offer.dns, urls))
         elif static and (":" not in static or static in ipv6):
             found.append(self._candidate("static", static, settings.gateway))
         found += [self._candidate("slaac", address) for address in ipv6 if address != static]
@@ -241,6 +237,8 @@ class Port:
         """The interface has gone."""
         if self._client is not None:
             self._client.kill()
+        if self._others is not None:
+            self._others.end()
         self.candidates = ()
 
     def down(self) -> None:

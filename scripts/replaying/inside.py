@@ -109,7 +109,8 @@ class Inside:
                 self._plug(wires.pop(0))
             while offers and offers[0].at_s <= since_s:
                 offer = offers.pop(0)
-                manner = Manner(offer.ours, offer.host, offer.options, only=bytes.fromhex(offer.only.replace(":", "")))
+                only = bytes.fromhex(offer.only.replace(":", ""))
+                manner = Manner(offer.ours, offer.host, offer.options, offer.delay_s, only=only)
                 self.stack.callback(DhcpServer(offer.lan, manner).close)
             if how := self._ended():
                 return how

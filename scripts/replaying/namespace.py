@@ -20,6 +20,7 @@ from scripts.replaying.errors import ReplayError
 from scripts.replaying.overlay import overlay_of
 from scripts.replaying.performed import Performed, read_load, told_to
 from scripts.replaying.playing import Options
+from scripts.replaying.recorded_leases import leases_that_end
 from scripts.replaying.script import Script
 from scripts.replaying.stand_ins import StandIn, files_of
 from scripts.replaying.tape import Tape
@@ -71,6 +72,7 @@ def play_on(stage: Stage, tape: Tape, stand_ins: list[StandIn], folder: Path, fa
         jumped=how == JUMP,
         console=place.console.read_text(errors="replace"),
         blind=blind(tape),
+        notes=tuple(leases_that_end(tape)),
         loose=True,
     )
 

@@ -1,11 +1,11 @@
 """The recorded board's network for an agent in process: each lease is there from the moment it was."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bootpilot_agent.addresses import GivenMac
-from bootpilot_agent.dhcp import DhcpError, parse_event, parse_offer
+from bootpilot_agent.dhcp import NOT_TAKEN, DhcpError, parse_event, parse_named_servers, parse_offer
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.fields import FieldError, Fields, Json
 from bootpilot_agent.network import Candidate
@@ -71,7 +71,7 @@ class PlayedNetwork:
 def offers_of(tape: Tape) -> list[Offered]:
     """From what DHCP said, else from the leases in the reports; an interface that was only asked over has one all the same."""
     leases = leases_of(tape)
-    heard = [_heard(dump.at_ms / 1000, dump.line.text, dump.line.interface, leases) for dump in tape.dumps]
+    heard = list(_heard(tape, leases))
     found = list(heard)
     served = {one.interface for one in heard if one.candidate}
     for exchange in tape.exchanges:
@@ -100,14 +100,27 @@ def servers_of(tape: Tape) -> tuple[str, ...]:
     return tuple(dict.fromkeys(hellos))
 
 
-def _heard(at_s: float, text: str, interface: str, leases: dict[str, Lease]) -> Offered:
+def _heard(tape: Tape, leases: dict[str, Lease]) -> Iterator[Offered]:
+    now: dict[str, Candidate | None] = {}
+    for dump in tape.dumps:
+        interface = dump.line.interface
+        now[interface] = _after(dump.line.text, interface, now.get(interface), leases)
+        yield Offered(dump.at_ms / 1000, interface, now[interface])
+
+
+def _after(text: str, interface: str, before: Candidate | None, leases: dict[str, Lease]) -> Candidate | None:
+    """What there is after this event; an offer that was not taken only names more servers."""
     try:
         event = parse_event(text.encode("latin-1", "replace"))
+        if event.name == NOT_TAKEN and before is not None:
+            named = dict.fromkeys((*before.server_urls, *parse_named_servers(event).urls))
+            return replace(before, server_urls=tuple(named))
         if not event.has_lease:
-            return Offered(at_s, interface, None)
+            return None
         offer = parse_offer(event)
     except DhcpError:
-        return Offered(at_s, interface, None)
+        return None
     known: Json = leases[interface].client_id if interface in leases else ""
     lease = Lease(interface, "dhcp", offer.address, offer.gateway, offer.dns, str(known))
-    return Offered(at_s, interface, Candidate(lease, "", offer.server_urls))
+    urls = before.server_urls if before is not None and before.lease.address == offer.address else ()
+    return Candidate(lease, "", tuple(dict.fromkeys((*offer.server_urls, *urls))))

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from bootpilot_agent.dhcp import DhcpError, parse_event, parse_offer
+from bootpilot_agent.dhcp import NOT_TAKEN, DhcpError, parse_event, parse_named_servers, parse_offer
 from bootpilot_agent.recording_lines import DhcpLine
 from scripts.lab.guest import UserNet
 from scripts.replaying.breaks import Break, break_of
@@ -63,8 +63,25 @@ def cable_of(tape: Tape, interface: str) -> Cable:
         blind["lease.gateway"] = f"QEMU's user-mode network names its own host, {host}, as the router"
     if (given_dns,) != lease.dns:
         blind["lease.dns"] = f"QEMU's user-mode network names a name server of its own, {given_dns}"
-    net = UserNet(None, lease.url, str(network), host, given_dns, str(lease.address.ip), not _answered(tape, interface))
+    url = _named_url(tape, interface, lease.url)
+    net = UserNet(None, url, str(network), host, given_dns, str(lease.address.ip), not _answered(tape, interface))
     return Cable(net, blind)
+
+
+def _named_url(tape: Tape, interface: str, url: str) -> str:
+    """What DHCP names as the boot server: QEMU has one DHCP server, which must say what two did. Raises ReplayError."""
+    others = [url for dump in tape.dumps if dump.line.interface == interface for url in _not_taken(dump.line)]
+    if url and others:
+        raise ReplayError("two DHCP servers named two boot servers, and QEMU's user-mode network has but one", IN_PROCESS)
+    return url or next(iter(others), "")
+
+
+def _not_taken(line: DhcpLine) -> tuple[str, ...]:
+    try:
+        event = parse_event(line.text.encode("latin-1", "replace"))
+    except DhcpError:
+        return ()
+    return parse_named_servers(event).urls if event.name == NOT_TAKEN else ()
 
 
 def lease_of(tape: Tape, interface: str) -> Lease | None:

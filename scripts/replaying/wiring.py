@@ -6,13 +6,14 @@ Any address can be had where nobody else is: the recorded ones are used, so that
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from bootpilot_agent.dhcp import DhcpError, DhcpEvent, DhcpOffer, parse_event, parse_offer
+from bootpilot_agent.dhcp import DhcpEvent, parse_offer
 from bootpilot_agent.fields import Json
 from scripts.replaying.board_files import is_name
 from scripts.replaying.errors import ReplayError
+from scripts.replaying.recorded_leases import first_leases, not_taken, read_dump
 from scripts.replaying.tape import Dump, Tape, as_object
 
 # Offers in the first seconds were waiting when the board asked. Later ones come when they came, but for udhcpc's own pauses.
@@ -22,6 +23,8 @@ OPTION_CODES = {"subnet": 1, "router": 3, "dns": 6, "domain": 15, "mtu": 26, "le
 # Decimal digits that fit into the option.
 NUMBERS = {"lease": r"[0-9]{1,9}", "mtu": r"[0-9]{1,4}"}
 STATIC_HOST_BITS = 30
+# Behind the answers of the server whose lease was taken.
+LATER_S = 1.0
 IFNAMSIZ = 16  # linux/if.h
 
 
@@ -40,7 +43,7 @@ class Wire:
 class Offer:
     """What a DHCP server on a LAN says, from `at_s` on: option code -> bytes. `host`: the board's number in the network.
 
-    `only`: the MAC of the one adapter that it is for, where several are on this LAN.
+    `only`: the MAC of the one adapter that it is for, where several are on this LAN. `delay_s`: before each of its answers.
     """
 
     lan: str
@@ -49,6 +52,7 @@ class Offer:
     options: Mapping[int, bytes]
     at_s: float
     only: str = ""
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Wiring:
 
 def wire_up(tape: Tape) -> Wiring:
     """Raises ReplayError for a network that cannot be built here."""
-    leases, offers = dict(_leases(tape)), dict(_offers(tape))
+    leases, offers = dict(_leases(tape)), dict(first_leases(tape))
     origins = tuple(dict.fromkeys(_origin(one.line.url) for one in tape.exchanges))
     hosts = [urlsplit(origin).hostname or "" for origin in origins]
     _refuse_ipv6([*hosts, *leases.values()])
@@ -75,6 +79,11 @@ def wire_up(tape: Tape) -> Wiring:
     wires = tuple(_wire(name, lans[name], tape) for name in names)
     found = tuple(_offer(wire, *offers[wire.interface], wires) for wire in wires if wire.interface in offers)
     addresses = {offer.lan: str(offer.ours) for offer in found}
+    found += tuple(
+        replace(_offer(wire, dump, event, wires), delay_s=LATER_S)
+        for wire in wires
+        for dump, event in not_taken(wire.interface, tape)
+    )
     for name, address in leases.items():
         addresses.setdefault(lans.get(name, name), _beside(address))
     taken = {text.partition("/")[0] for text in addresses.values()}
@@ -121,24 +130,6 @@ def _refuse_ipv6(texts: list[str]) -> None:
         raise ReplayError("this boot went over IPv6, which this runner does not build", "--runner in-process replays it")
 
 
-def _offers(tape: Tape) -> Iterator[tuple[str, tuple[Dump, DhcpEvent]]]:
-    """The first usable lease of each interface."""
-    seen: set[str] = set()
-    for dump in tape.dumps:
-        event, offer = _read(dump)
-        if event is not None and offer is not None and dump.line.interface not in seen:
-            seen.add(dump.line.interface)
-            yield dump.line.interface, (dump, event)
-
-
-def _read(dump: Dump) -> tuple[DhcpEvent | None, DhcpOffer | None]:
-    try:
-        event = parse_event(dump.line.text.encode("latin-1", "replace"))
-        return event, parse_offer(event) if event.has_lease else None
-    except DhcpError:
-        return None, None
-
-
 def _offer(wire: Wire, dump: Dump, event: DhcpEvent, wires: tuple[Wire, ...]) -> Offer:
     interface = ipaddress.IPv4Interface(parse_offer(event).address)
     options = {code: value for name, code in OPTION_CODES.items() if (value := _option(name, event.values.get(name, "")))}
@@ -178,7 +169,7 @@ def _leases(tape: Tape) -> Iterator[tuple[str, str]]:
 def _all_addresses(tape: Tape) -> Iterator[tuple[str, str]]:
     yield from _leases(tape)
     for dump in tape.dumps:
-        _, offer = _read(dump)
+        _, offer = read_dump(dump)
         if offer is not None:
             yield dump.line.interface, offer.address
 

@@ -57,6 +57,20 @@ class Lan:
             *options,
         )  # fmt: skip
 
+    def serve_more_dhcp(self, address: str, pool: str, *options: str) -> None:
+        """Another DHCP server on the same network, at an address of its own; its answers come 1 s later."""
+        self._cables += 1
+        device, port = f"host{self._cables}", f"port{self._cables}"
+        self.ip("link", "add", device, "type", "veth", "peer", "name", port)
+        self.ip("link", "set", port, "master", "switch", "up")
+        self.ip("addr", "add", address, "dev", device)
+        self.ip("link", "set", device, "up")
+        self._spawn(
+            "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--port=0",
+            f"--interface={device}", "--bind-interfaces", "--no-ping", "--dhcp-authoritative", "--dhcp-reply-delay=1",
+            f"--dhcp-leasefile={self.leases}.{device}", f"--dhcp-range={pool},2h", *options,
+        )  # fmt: skip
+
     def end_dhcp(self) -> None:
         if self._dhcp is not None:
             self._dhcp.kill()

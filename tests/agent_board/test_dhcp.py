@@ -3,6 +3,8 @@
 import os
 import select
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootpilot_agent.dhcp import MAX_DUMP_BYTES, DhcpError, DhcpOffer, parse_event, parse_offer
-from bootpilot_agent.dhcp_client import EventFolder
+from bootpilot_agent.dhcp_client import MANNERS, DhcpClient, EventFolder, Manner, udhcpc_argv
 
 HOOK = Path(__file__).parents[2] / "initramfs/overlay/usr/lib/bootpilot/udhcpc"
 URL = "http://10.1.0.1:8080"
@@ -214,3 +216,39 @@ def test_an_agent_that_does_not_read_holds_no_hook_up_for_ever(shell: list[str],
     assert select.select([events], [], [], 0)[0] == [events]
     os.close(wake)
     events.close()
+
+
+def test_a_client_without_a_lease_asks_in_each_manner_in_turn_and_one_with_a_lease_is_let_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, patient = (replace(manner, lasts_s=0.2) for manner in MANNERS)
+    monkeypatch.setattr("bootpilot_agent.dhcp_client.MANNERS", (quick, patient))
+    asked: list[Manner] = []
+
+    def argv(manner: Manner) -> list[str]:
+        asked.append(manner)
+        return ["sleep", "1000"]
+
+    client = DhcpClient(argv, EventFolder(tmp_path / "events"))
+    try:
+        client.keep_running()
+        for _ in range(3):
+            time.sleep(0.25)
+            client.keep_running(has_lease=True)
+            assert len(asked) == 1
+        for count in range(2, 5):
+            client.keep_running()
+            assert len(asked) == count
+            client.keep_running()
+            assert len(asked) == count
+            time.sleep(0.25)
+    finally:
+        client.kill()
+    assert asked == [quick, patient, quick, patient]
+
+
+def test_each_manner_lasts_as_long_as_its_round_of_questions() -> None:
+    for manner in MANNERS:
+        assert manner.lasts_s >= manner.tries * manner.between_s
+        words = udhcpc_argv("eth0", HOOK, b"\0id", "bootpilot", False, manner)
+        assert words[words.index("-t") + 1 : words.index("-t") + 4] == [str(manner.tries), "-T", str(manner.between_s)]

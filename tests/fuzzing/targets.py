@@ -18,7 +18,8 @@ from bootpilot_agent.boot_files.entry import BootFileError
 from bootpilot_agent.boot_files.fstab import find_mount
 from bootpilot_agent.card_settings import read_card
 from bootpilot_agent.cpus import read_cpu
-from bootpilot_agent.dhcp import DhcpError, parse_event, parse_offer
+from bootpilot_agent.dhcp import NOT_TAKEN, DhcpError, parse_event, parse_named_servers, parse_offer
+from bootpilot_agent.dhcp_packet import Question, read_offer, to_dump
 from bootpilot_agent.earlier_note import read_earlier_note
 from bootpilot_agent.errors import PlanError
 from bootpilot_agent.events import events_from_json
@@ -92,6 +93,15 @@ def _dhcp(content: bytes) -> None:
         parse_offer(event)
 
 
+def _dhcp_offer(content: bytes) -> None:
+    """An answer to the question that is put to other DHCP servers."""
+    values = read_offer(content, Question(0x01020304, b"\x52\x54\0\x12\x34\1", b"\0serial", "bootpilot", b""))
+    if values is not None:
+        event = parse_event(to_dump(NOT_TAKEN, values))
+        parse_named_servers(event)
+        parse_offer(event)
+
+
 def _device_tree_properties(content: bytes) -> None:
     """As /proc/device-tree shows them: a serial number, a model, a list of names, a MAC, each of any bytes."""
     root = scratch() / "properties"
@@ -139,6 +149,7 @@ TARGETS = {
     "boot-json": Target(_earlier_note),
     "settings": Target(_settings),
     "dhcp": Target(_dhcp, (DhcpError,)),
+    "dhcp-offer": Target(_dhcp_offer, (DhcpError,)),
     "device-tree-properties": Target(_device_tree_properties),
     "device-tree": Target(lambda content: write_tree(read_tree(content)), (FlatTreeError,)),
     "cpuinfo": Target(_cpu),

@@ -86,6 +86,16 @@ def test_a_server_that_dhcp_named_is_named_again() -> None:
     assert net.bootfile == url
 
 
+def test_a_server_that_a_second_dhcp_server_named_is_named_by_the_only_one() -> None:
+    urls = [f"http://10.0.2.{host}:8080".encode().hex() for host in (2, 4)]
+    other = dump(**{**SLIRP, "event": "offer", "serverid": "10.0.2.9"}, opt224=urls[0])
+    net = cable_of(tape(dump(**SLIRP), other), "eth0").net
+    assert net is not None
+    assert net.bootfile == "http://10.0.2.2:8080"
+    with pytest.raises(ReplayError, match="two DHCP servers named two boot servers"):
+        cable_of(tape(dump(**SLIRP, opt224=urls[1]), other), "eth0")
+
+
 def test_what_qemus_network_cannot_say_is_not_compared() -> None:
     cable = cable_of(tape(dump(ip="10.1.0.78", subnet="255.255.255.0", router="10.1.0.254"), server="http://10.1.0.1"), "eth0")
     assert cable.net is not None

@@ -8,6 +8,7 @@ from bootpilot_agent.fields import Json
 from bootpilot_agent.recorded_http import Body, HttpLine
 from bootpilot_agent.recording_lines import DhcpLine, FileKind, FileLine
 from scripts.replaying.errors import ReplayError
+from scripts.replaying.recorded_leases import leases_that_end
 from scripts.replaying.tape_reading import read_tape
 from scripts.replaying.wiring import Wire, Wiring, wire_up
 from tests.replay.test_recordings import packed
@@ -21,8 +22,8 @@ def asked(interface: str, url: str = "http://192.0.2.1:8080/v1/", body: str = "{
 
 
 def bound(interface: str, address: str, **more: str) -> DhcpLine:
-    values = {"ip": address, "subnet": "255.255.255.0", "serverid": "10.1.0.1", "lease": "3600", **more}
-    return DhcpLine(interface, "event=bound\0" + "".join(f"{name}={value}\0" for name, value in values.items()))
+    values = {"event": "bound", "ip": address, "subnet": "255.255.255.0", "serverid": "10.1.0.1", "lease": "3600", **more}
+    return DhcpLine(interface, "".join(f"{name}={value}\0" for name, value in values.items()))
 
 
 def report(method: str = "dhcp", address: str = "10.1.0.5/24") -> HttpLine:
@@ -61,6 +62,16 @@ def test_two_adapters_in_one_network_are_on_one_lan_and_keep_their_addresses() -
     assert apart.addresses == {"lan0": "10.1.0.1/24", "lan1": "10.2.0.1/24"}
 
 
+def test_a_dhcp_server_whose_offer_was_not_taken_is_there_too_and_answers_later() -> None:
+    named = {"event": "offer", "serverid": "10.1.0.2", "opt224": b"http://10.1.0.3".hex()}
+    other = bound("eth0", "10.1.0.90", **named)
+    found = wired(bound("eth0", "10.1.0.78"), other, other, report())
+    first, second = found.offers
+    assert (str(first.ours), first.delay_s, first.options.get(224)) == ("10.1.0.1/24", 0.0, None)
+    assert (str(second.ours), second.host, second.delay_s, second.options[224]) == ("10.1.0.2/24", 90, 1.0, b"http://10.1.0.3")
+    assert found.addresses == {"lan0": "10.1.0.1/24"}
+
+
 def test_a_server_out_of_reach_of_the_lease_is_replaced_by_one_beside_it() -> None:
     found = wired(bound("eth0", "10.1.0.1", serverid="172.16.0.1"), report())
     assert str(found.offers[0].ours) == "10.1.0.2/24"
@@ -95,3 +106,14 @@ def test_what_came_late_comes_late() -> None:
 def test_what_cannot_be_built_is_said(lines: tuple[HttpLine | DhcpLine, ...], words: str) -> None:
     with pytest.raises(ReplayError, match=words):
         wired(*lines)
+
+
+def test_a_lease_that_did_not_last_is_told() -> None:
+    def told(*lines: DhcpLine) -> list[str]:
+        return list(leases_that_end(read_tape(packed(*lines, report()))))
+
+    lease, other = bound("eth0", "10.1.0.78"), bound("eth0", "10.1.0.90", event="offer")
+    lost = ["eth0 lost 10.1.0.78/24 after 0 s; here it kept its first lease"]
+    assert told(DhcpLine("eth0", "event=deconfig\0"), lease, bound("eth0", "10.1.0.78", event="renew"), other) == []
+    assert told(lease, DhcpLine("eth0", "event=deconfig\0"), bound("eth0", "10.1.0.79")) == lost
+    assert told(lease, bound("eth0", "10.1.0.79")) == lost

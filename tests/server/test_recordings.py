@@ -20,7 +20,7 @@ from bootpilot_agent.recording import Timed
 from bootpilot_agent.recording_lines import ClockLine, DhcpLine, EventLine, SayLine, StepLine
 from bootpilot_server.recordings.clock import BoardClock
 from bootpilot_server.recordings.har import to_har
-from bootpilot_server.recordings.time_line import summary, time_line
+from bootpilot_server.recordings.time_line import describe, summary, time_line
 from bootpilot_server.web.recording_details import MAX_ROWS
 from tests.fakes.bench import Bench, bearer
 from tests.fakes.recordings import LOST, make_recording
@@ -82,6 +82,13 @@ def put(bench: Bench, plan: Plan, raw: bytes) -> int:
 
 def home_of(bench: Bench) -> str:
     return str(bench.server.config.home)
+
+
+def test_a_time_line_tells_what_was_offered_and_not_taken() -> None:
+    values = {"event": "offer", "ip": "192.0.2.9", "subnet": "255.255.255.0", "serverid": "192.0.2.3"}
+    text = "".join(f"{name}={value}\0" for name, value in {**values, "opt224": b"http://192.0.2.4".hex()}.items())
+    told = describe(DhcpLine("eth0", text))
+    assert told == "eth0: not taken: 192.0.2.9/24 for 0 s, server 192.0.2.3, boot server http://192.0.2.4"
 
 
 def test_a_time_line_tells_steps_leases_requests_decisions_and_what_failed() -> None:

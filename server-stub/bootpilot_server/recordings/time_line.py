@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bootpilot_agent.dhcp import parse_event, parse_offer
+from bootpilot_agent.dhcp import NOT_TAKEN, parse_event, parse_offer
 from bootpilot_agent.errors import NetworkError
 from bootpilot_agent.recorded_http import HttpLine
 from bootpilot_agent.recording import Recording, Timed
@@ -149,11 +149,12 @@ def _plan_in(line: HttpLine) -> str:
 def _lease(dump: str) -> str:
     try:
         event = parse_event(dump.encode("latin-1", "replace"))
-        if not event.has_lease:
+        if not event.has_lease and event.name != NOT_TAKEN:
             return event.name
         offer = parse_offer(event)
     except NetworkError as error:
         return error.message
+    name = "not taken:" if event.name == NOT_TAKEN else event.name
     more = {
         "router": offer.gateway,
         "dns": " ".join(offer.dns),
@@ -161,7 +162,7 @@ def _lease(dump: str) -> str:
         "boot server": " ".join(offer.server_urls),
     }
     return ", ".join(
-        [f"{event.name} {offer.address} for {offer.lease_s} s", *(f"{key} {value}" for key, value in more.items() if value)]
+        [f"{name} {offer.address} for {offer.lease_s} s", *(f"{key} {value}" for key, value in more.items() if value)]
     )
 
 
