@@ -1,5 +1,7 @@
 """What all tests share: the options, the count of kernels that QEMU's emulation lost, the table of boards that were booted."""
 
+import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from scripts.lab.board_table import BoardRun, not_simulated, to_json, to_markdow
 from scripts.lab.errors import LabError
 from scripts.lab.machines import BY_BOARD, NOT_SIMULATED
 
+WHOLE_MACHINES = "qemu"
 BOARDS_FILE = "tests/qemu/test_boards.py"
 # How a test tells the summary something, also from another process: names of pytest's record_property.
 BOARD_RUN, LOST_KERNEL = "board_run", "lost_kernel"
@@ -41,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Hypothesis would judge by time, and other tests may have this machine to themselves for seconds.
     hypothesis.settings.register_profile("bootpilot", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
     hypothesis.settings.load_profile("bootpilot")
+    if hasattr(config, "workerinput") and os.geteuid() == 0:
+        _keep_mounts_to_this_process()
     config.addinivalue_line("markers", "long: takes minutes; runs only with --long")
     config.addinivalue_line("markers", "board(name, ordinary): boots this board; only with --boards unless it is ordinary")
     boards = config.getoption("--boards")
@@ -51,6 +56,19 @@ def pytest_configure(config: pytest.Config) -> None:
     except LabError as error:
         raise pytest.UsageError(f"--boards: {error}") from error
     config.args = [str(config.rootpath / BOARDS_FILE)]
+
+
+def _keep_mounts_to_this_process() -> None:
+    """A mount namespace of its own for each of the processes that run tests.
+
+    Simulated boards get a copy of all mounts there are, and hold the loop device of another test's mount until they end: a test
+    beside that one could not unmount its disk.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    # linux/sched.h; linux/mount.h: MS_REC | MS_PRIVATE.
+    clone_newns, private = 0x00020000, 0x4000 | 0x40000
+    if libc.unshare(clone_newns) or libc.mount(b"none", b"/", None, private, None):
+        raise pytest.UsageError(f"no mount namespace of its own: {os.strerror(ctypes.get_errno())}; is this a container?")
 
 
 def _boards_called(name: str) -> list[str]:
@@ -65,10 +83,14 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What was not asked for is deselected, not skipped: nothing that runs is ever passed over."""
+    """What was not asked for is deselected, not skipped: nothing that runs is ever passed over.
+
+    Whole machines come first: one process has those, which take minutes; the other has the rest, and helps it later.
+    """
     left_out = [item for item in items if not _is_wanted(item, config)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    wanted = set(items).difference(left_out)
+    items[:] = sorted((item for item in items if item in wanted), key=lambda item: WHOLE_MACHINES not in item.path.parts)
 
 
 def _is_wanted(item: pytest.Item, config: pytest.Config) -> bool:
