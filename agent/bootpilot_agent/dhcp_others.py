@@ -1,8 +1,8 @@
 """Boot servers that other DHCP servers of a network name than the one whose lease is used.
 
-udhcpc takes the first offer, and where two servers are on one network that is mostly the same one every time. If no boot server
-is found by what it names, all servers are asked once more, beside udhcpc and without taking anything, and the first offer that
-names another boot server counts.
+udhcpc takes the first offer, and where two servers are on one network that is mostly the same one every time. If it names no
+boot server, or for minutes none that answers, all are asked once more, beside udhcpc and without taking anything, and the first
+offer that names another boot server counts.
 """
 
 import os
@@ -21,8 +21,9 @@ from bootpilot_agent.dhcp_packet import Question, read_offer, to_dump
 CLIENT_PORT, SERVER_PORT = 68, 67
 # Servers take up to 3 s to see by ping whether an address is free; a question may get lost.
 ROUND_S, REPEAT_S = 12.0, 4.0
-# A boot server that was named gets this long to answer before others are looked for; then all are asked again this often.
-PATIENCE_S, AGAIN_S = 10.0, 60.0
+# A boot server that the lease names is waited for before others are looked for: while it restarts, its boards must not go over
+# to a neighbour's. After that, and where the lease names none, all are asked again this often.
+PATIENCE_S, AGAIN_S = 300.0, 60.0
 MAX_PACKET_BYTES = 4096
 LOOK_EVERY_S = 0.5
 
