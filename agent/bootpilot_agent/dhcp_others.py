@@ -23,7 +23,7 @@ CLIENT_PORT, SERVER_PORT = 68, 67
 ROUND_S, REPEAT_S = 12.0, 4.0
 # A boot server that the lease names is waited for before others are looked for: while it restarts, its boards must not go over
 # to a neighbour's. After that, and where the lease names none, all are asked again this often.
-PATIENCE_S, AGAIN_S = 300.0, 60.0
+PATIENCE_S, AGAIN_S = 180.0, 60.0
 MAX_PACKET_BYTES = 4096
 LOOK_EVERY_S = 0.5
 

@@ -61,7 +61,7 @@ SETTINGS = (
         "server", "servers", kinds.read_urls, "from DHCP", BOTH,
         "Base URL of the boot server, http or https; several in a list (on the command line with commas) are tried together. "
         "With a server here, DHCP is never asked for one. Without, DHCP option 224 (a URL as text) counts, else option 67 if "
-        "it is an http or https URL. Where the lease names none, or none that answers within five minutes, "
+        "it is an http or https URL. Where the lease names none, or none that answers within three minutes, "
         "other DHCP servers of the network are asked too. "
         "With an https server here, no http server counts.",
     ),
