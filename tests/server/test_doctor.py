@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
+from bootpilot_agent.dhcp_packet import HEADER, MAGIC
 from bootpilot_server.examining.dhcp_asking import _judge, examine_dhcp, networks
-from bootpilot_server.examining.dhcp_message import HEADER, MAGIC, Offer, discover, read_offer
+from bootpilot_server.examining.dhcp_message import Offer, discover, read_offer
 from bootpilot_server.examining.finding import Finding, Grade
 from bootpilot_server.examining.folder import examine_clock
 from bootpilot_server.store import schema
@@ -60,7 +61,7 @@ def test_what_a_dhcp_server_offers_boards_is_told() -> None:
     lan.serve_dhcp("10.7.0.50,10.7.0.99", f"--dhcp-option=224,{URL}/")
     (found,) = texts(examine_dhcp(["eth0"], URL))
     assert found[0] is Grade.GOOD
-    assert found[1].endswith(f"boot server {URL}/")
+    assert found[1].endswith(f"boot server {URL}")
     lan.serve_dhcp("10.7.0.50,10.7.0.99", "--dhcp-boot=http://10.9.9.9/boot")
     (found,) = texts(examine_dhcp(["eth0"], URL))
     assert (found[0], f"should be {URL}" in found[2]) == (Grade.BAD, True)
@@ -111,10 +112,10 @@ def test_several_dhcp_servers_on_one_network_are_named() -> None:
 @given(st.binary(max_size=600))
 def test_no_bytes_whatsoever_break_the_reading_of_offers(noise: bytes) -> None:
     question = discover(7, bytes(6))
-    assert read_offer(noise, 7) is None
-    assert read_offer(question, 7) is None
-    head = bytes([2]) + question[1 : HEADER.size]
-    offer = read_offer(head + MAGIC + b"\x35\x01\x02" + noise, 7)
+    assert read_offer(noise, question) is None
+    assert read_offer(question.to_bytes(), question) is None
+    head = bytes([2]) + question.to_bytes()[1 : HEADER.size]
+    offer = read_offer(head + MAGIC + b"\x35\x01\x02" + noise, question)
     assert offer is None or offer.address == "0.0.0.0"
 
 

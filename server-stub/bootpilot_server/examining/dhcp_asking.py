@@ -54,17 +54,17 @@ def examine_dhcp(interfaces: Sequence[str], url: str) -> list[Finding]:
 
 def ask(interface: str, wait_s: float = WAIT_S) -> list[Offer]:
     """All offers that come within this time. Raises OSError, PermissionError where the port of clients is not ours to use."""
-    xid, offers = secrets.randbits(32), dict[str, Offer]()
+    offers = dict[str, Offer]()
     # An address of its own, locally administered: no lease of any board is touched.
-    question = discover(xid, b"\x02" + secrets.token_bytes(5))
+    question = discover(secrets.randbits(32), b"\x02" + secrets.token_bytes(5))
     end, next_question = time.monotonic() + wait_s, 0.0
     with _client(interface) as client:
         while (now := time.monotonic()) < end:
             if now >= next_question:
-                client.sendto(question, ("255.255.255.255", SERVER_PORT))
+                client.sendto(question.to_bytes(), ("255.255.255.255", SERVER_PORT))
                 next_question = now + REPEAT_S
             if select.select([client], [], [], max(0.0, min(end, next_question) - now))[0]:
-                offer = read_offer(client.recv(4096), xid)
+                offer = read_offer(client.recv(4096), question)
                 if offer:
                     offers[offer.server] = offer
                     end = min(end, time.monotonic() + MORE_S)
