@@ -1,4 +1,5 @@
-"""HTTP over one interface. The only module that imports the HTTP library; imported late, because that takes a while.
+"""HTTP over one interface. With the two modules beside it the only one that imports the HTTP library; imported late, because
+that takes a while.
 
 Owns the sockets. Never follows a redirect, never reads proxies, netrc or cookies, never unpacks a body, never keeps more than
 it was told to. Every request has a deadline that also ends a server that sends its headers one byte at a time.
@@ -12,23 +13,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 
 from bootpilot_agent import __version__, taps, tls
+from bootpilot_agent.bound_connections import CONNECT_S, BoundAdapter, connect_bound
 from bootpilot_agent.deadline import Deadline
 from bootpilot_agent.errors import NetworkError, TransportError
 from bootpilot_agent.fields import MAX_BODY_BYTES
+from bootpilot_agent.http_failures import as_transport_error, innermost, reason
 from bootpilot_agent.resolver import resolve
 from bootpilot_agent.wall_clock import WallClock
 
-CONNECT_S = 10.0
 READ_S = 30.0
 CHUNK_BYTES = 256 * 1024
 # Connections in the order in which they were made, for the recording.
@@ -64,7 +62,7 @@ class Transport:
         self.route = route
         self._deadline = Deadline.after(0)
         self._socket: socket.socket | None = None
-        self._adapter = _Adapter(self)
+        self._adapter = BoundAdapter(self)
         self._number = next(_NUMBERS)
 
     def ask(
@@ -106,7 +104,7 @@ class Transport:
         exchange = taps.tap().asked(taps.Request(self._number, self.route.interface, method, url, sent, body or b""))
         try:
             with _ended(exchange):
-                with _told(url, deadline):
+                with as_transport_error(url, deadline):
                     request = requests.Request(method, url, headers=sent, data=body).prepare()
                     response = self._send(request, deadline, read_s)
                 try:
@@ -125,9 +123,9 @@ class Transport:
         failures = []
         for address in self._resolve(host.strip("[]"), timeout_s):
             try:
-                return _connect(address, port, self.route.interface, min(timeout_s, self._deadline.remaining_s() or 0.001))
+                return connect_bound(address, port, self.route.interface, min(timeout_s, self._deadline.remaining_s() or 0.001))
             except OSError as error:
-                failures.append(f"{address}: {_reason(error)}")
+                failures.append(f"{address}: {reason(error)}")
         raise TransportError(f"{host} port {port}: " + ", ".join(failures))
 
     def watch(self, connection: HTTPConnection) -> None:
@@ -141,7 +139,7 @@ class Transport:
         try:
             return self._adapter.send(request, stream=True, timeout=timeout, verify=self.route.ca_file)
         except requests.exceptions.SSLError as error:
-            cause = _innermost(error)
+            cause = innermost(error)
             if not isinstance(cause, ssl.SSLCertVerificationError) or cause.verify_code not in (tls.NOT_YET_VALID, tls.EXPIRED):
                 raise
             dates = self._read_dates(str(request.url))
@@ -197,7 +195,7 @@ class Stream:
 
     def read(self, most_bytes: int = CHUNK_BYTES) -> bytes:
         """What has arrived, at least one byte; b"" at the end of the body. Raises TransportError, also for a body cut short."""
-        with _told(self._url, self._deadline):
+        with as_transport_error(self._url, self._deadline):
             if self._deadline.passed():
                 raise TransportError(f"{self._url}: not finished in time")
             chunk: bytes = self._raw.read1(min(most_bytes, CHUNK_BYTES), decode_content=False)
@@ -212,54 +210,6 @@ _HEADERS = {
 }
 
 
-class _Adapter(HTTPAdapter):
-    """requests' adapter with connections that are bound to an interface and resolve names with its name servers."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        super().__init__(pool_connections=8, pool_maxsize=1)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, **options)
-        self.poolmanager.pool_classes_by_scheme = _pool_classes(self._transport)
-
-
-def _pool_classes(transport: Transport) -> dict[str, type[HTTPConnectionPool]]:
-    class Bound(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return transport.connect(self.host, self.port, float(self.timeout or CONNECT_S))
-
-        def connect(self) -> None:
-            super().connect()
-            transport.watch(self)
-
-    class BoundTls(Bound, HTTPSConnection):
-        pass
-
-    class BoundPool(HTTPConnectionPool):
-        ConnectionCls = Bound
-
-    class BoundTlsPool(HTTPSConnectionPool):
-        ConnectionCls = BoundTls
-
-    return {"http": BoundPool, "https": BoundTlsPool}
-
-
-def _connect(address: str, port: int, interface: str, timeout_s: float) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.settimeout(timeout_s)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if interface:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-        bound.connect(socket.getaddrinfo(address, port, family, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)[0][4])
-    except BaseException:
-        bound.close()
-        raise
-    return bound
-
-
 @contextmanager
 def _ended(exchange: taps.Exchange) -> Iterator[None]:
     """Tells who listens how the exchange ended."""
@@ -269,40 +219,3 @@ def _ended(exchange: taps.Exchange) -> Iterator[None]:
         exchange.done(error)
         raise
     exchange.done(None)
-
-
-@contextmanager
-def _told(url: str, deadline: Deadline) -> Iterator[None]:
-    """Every way in which the HTTP library fails -> TransportError with the innermost reason."""
-    try:
-        yield
-    except TransportError:
-        raise
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        late = "not finished in time: " if deadline.passed() else ""
-        raise TransportError(f"{url}: {late}{_reason(error)}", _hint(error)) from error
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause in a few words."""
-    cause = _innermost(error)
-    if isinstance(cause, TimeoutError):
-        return "timed out"
-    if isinstance(cause, ssl.SSLError):
-        return tls.explain(cause)[0]
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    return str(cause) or type(cause).__name__
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Follows `reason` and the arguments of the wrappers of requests and urllib3, which bury the cause."""
-    for inner in (getattr(error, "reason", None), *error.args):
-        if isinstance(inner, BaseException):
-            return _innermost(inner)
-    return error
-
-
-def _hint(error: BaseException) -> str:
-    cause = _innermost(error)
-    return tls.explain(cause)[1] if isinstance(cause, ssl.SSLError) else ""

@@ -140,7 +140,7 @@ class Stage:
         with ExitStack() as stack:
             stack.enter_context(agent_in(self.simulation, float(self.tape.real_s or 0), played))
             for owner, name, value in (
-                (transport, "_Adapter", adapter),
+                (transport, "BoundAdapter", adapter),
                 (card, "run", self.programs),
                 (memory, "_room_bytes", lambda folder: room_of(self.tape)),
                 (edges, "read_kexec_capability", self._capability),

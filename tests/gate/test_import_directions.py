@@ -73,7 +73,7 @@ SUBPROCESS_DOORS = {
 }
 # The library behind each edge has one module that knows it.
 LIBRARY_DOORS = {
-    "requests": {"bootpilot_agent.transport"},
+    "requests": {f"bootpilot_agent.{name}" for name in ("transport", "bound_connections", "http_failures")},
     "netifaces": {"bootpilot_agent.links"},
 }
 # What ties the server to one kind of database is known in one place, so that another kind needs no search.

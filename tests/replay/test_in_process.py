@@ -327,9 +327,9 @@ def test_a_board_whose_agent_asks_the_kernel_by_itself_is_replayed_without_a_ker
 
 
 def test_nothing_of_a_recording_is_in_the_agent_afterwards(tmp_path: Path) -> None:
-    before = (transport._Adapter, vars(attention.Worker).get("start"))
+    before = (vars(transport)["BoundAdapter"], vars(attention.Worker).get("start"))
     replay(only(record(tmp_path)))
-    assert (transport._Adapter, vars(attention.Worker).get("start")) == before
+    assert (vars(transport)["BoundAdapter"], vars(attention.Worker).get("start")) == before
     assert vars(journal)["time"] is time
     assert vars(journal)["threading"] is threading
     assert Deadline.after(1).clock is time.monotonic
