@@ -44,6 +44,7 @@ def test_a_payload_runs_with_the_device_tree_of_its_plan(
         assert [node["report"]["board"]["model"] for node in server.nodes()] == ["linux,dummy-virt"]
 
 
+@pytest.mark.long
 def test_a_board_of_1970_has_a_bare_tree_over_https_and_runs_with_it_as_its_own(
     built: Callable[[str], Built], boot: Boot, folder: Path
 ) -> None:

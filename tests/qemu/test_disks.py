@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bootpilot_agent.inventory import Transport
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
@@ -19,6 +21,7 @@ from tests.qemu.waiting import wait_for_events
 MIB = 1 << 20
 
 
+@pytest.mark.long
 def test_a_plan_that_runs_from_memory_changes_no_bit_on_any_disk(
     built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:

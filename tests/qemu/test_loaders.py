@@ -44,9 +44,8 @@ def started_by_qemu(built: Built) -> Built:
     return replace(built, machine=started_directly(built.machine, (console, "panic=10", "nr_cpus=1")))
 
 
-@pytest.mark.parametrize(
-    "arch", ["amd64", pytest.param("armhf", marks=pytest.mark.long), pytest.param("riscv64", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("arch", ["amd64", "armhf", "riscv64"])
 def test_the_cards_loader_starts_a_newer_one_and_that_one_the_payload_though_the_card_was_pulled(
     arch: str, built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:

@@ -25,6 +25,7 @@ ADDRESSES = bytes(range(12))
 IPV4 = b"\x08\x00E\x00"
 
 
+@pytest.mark.long
 def test_a_board_boots_in_its_vlan_and_its_payload_stays_there(
     built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:
@@ -51,7 +52,8 @@ def test_the_switch_takes_its_own_vlan_only() -> None:
         assert take_tag(foreign, VLAN) is None
 
 
-@pytest.mark.parametrize("late_s", [LATE_S, pytest.param(VERY_LATE_S, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("late_s", [LATE_S, VERY_LATE_S])
 def test_a_usb_adapter_plugged_in_late_gets_its_driver_and_carries_the_boot(
     late_s: float, built: Callable[[str], Built], server: BootServer, boot: Boot, folder: Path
 ) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bootpilot_agent.cpio import directory, regular, write_cpio
 from scripts.lab.boot_server import BootServer
 from scripts.lab.chain import Built, Wiring, make_guest, publish, server_url
@@ -32,6 +34,7 @@ def with_overlay(guest: Guest, script: str) -> Guest:
     return replace(guest, boot=replace(guest.boot, initramfs=joined))
 
 
+@pytest.mark.long
 def test_a_hung_agent_is_reset_by_the_hardware_watchdog(
     built: Callable[[str], Built], server: BootServer, folder: Path
 ) -> None:

@@ -205,6 +205,7 @@ def test_members_of_a_family_get_the_same_image(loader_for: MakeLoader, tmp_path
     assert images[0].read_bytes() == images[1].read_bytes()
 
 
+@pytest.mark.long
 def test_the_u_boot_of_vexpress_is_an_arm_program_that_knows_where_a_menu_goes() -> None:
     path = flash_file(BOARDS["vexpress-a9"])
     assert path
