@@ -72,6 +72,7 @@ def _publish(folder: Path, wanted: Path, make: Callable[[Path], None]) -> None:
     try:
         unfinished.chmod(0o755)
         make(unfinished)
+        os.utime(unfinished)  # unpacking gave it the date of a package, and others look at it from here on
         unfinished.rename(wanted)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -81,12 +82,24 @@ def _publish(folder: Path, wanted: Path, make: Callable[[Path], None]) -> None:
 def forget_unused(folder: Path) -> None:
     """Delete what nobody used for weeks. Lock files stay: whoever holds one may be waiting."""
     for old in folder.iterdir():
-        if old.suffix == ".lock" or time.time() - old.stat().st_mtime < UNUSED_AFTER_S:
+        if old.suffix == ".lock" or time.time() - _used_s(old) < UNUSED_AFTER_S:
             continue
         if old.is_dir():
             shutil.rmtree(old, ignore_errors=True)
         else:
             old.unlink(missing_ok=True)
+
+
+def _used_s(path: Path) -> float:
+    """When it was used last, in seconds since 1970.
+
+    What is being made has the date of what is unpacked into it, years ago perhaps; the time of its last change is true.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # renamed or deleted meanwhile
+        return time.time()
+    return status.st_ctime if path.name.startswith(".") else status.st_mtime
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The command line of build-initramfs, and how the builder says that something failed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,32 @@ def test_a_half_made_folder_is_never_seen_and_made_again(tmp_path: Path, monkeyp
     made = cached_folder("things", "key", lambda folder: (folder / "whole").touch())
     assert [path.name for path in made.iterdir()] == ["whole"]
     assert cached_folder("things", "key", fail) == made
+
+
+def test_what_another_build_is_unpacking_is_not_taken_for_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    years_ago = 1_600_000_000.0
+
+    def unpack(folder: Path) -> None:
+        (folder / "first").touch()
+        os.utime(folder, (years_ago, years_ago))  # as dpkg-deb does, by the date in the package
+        cached_folder("things", "other", lambda other: (other / "whole").touch())
+        (folder / "second").touch()
+        os.utime(folder, (years_ago, years_ago))
+
+    made = cached_folder("things", "key", unpack)
+    cached_folder("things", "third", lambda other: (other / "whole").touch())
+    assert sorted(path.name for path in made.iterdir()) == ["first", "second"]
+
+
+def test_what_nobody_used_for_weeks_is_forgotten_when_something_new_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    old = cached_folder("things", "old", lambda folder: (folder / "whole").touch())
+    os.utime(old, (1_600_000_000.0, 1_600_000_000.0))
+    new = cached_folder("things", "new", lambda folder: (folder / "whole").touch())
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_the_cache_lies_where_the_desktop_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
