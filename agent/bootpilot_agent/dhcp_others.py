@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bootpilot_agent.console import say
-from bootpilot_agent.dhcp import NOT_TAKEN, NamedServers, parse_event, parse_named_servers
+from bootpilot_agent.dhcp import NOT_TAKEN, DhcpEvent, NamedServers, parse_event, parse_named_servers
 from bootpilot_agent.dhcp_client import EventFolder
 from bootpilot_agent.dhcp_packet import Question, read_offer, to_dump
 
@@ -92,11 +92,8 @@ class OtherServers:
             if not select.select([client], [], [], LOOK_EVERY_S)[0]:
                 continue
             values = read_offer(client.recv(MAX_PACKET_BYTES), question)
-            if values is None:
-                continue
-            dump = to_dump(NOT_TAKEN, values)
-            if set(parse_named_servers(parse_event(dump)).urls) - known:
-                self._events.leave(self._file, dump)
+            if values is not None and set(parse_named_servers(DhcpEvent(NOT_TAKEN, values)).urls) - known:
+                self._events.leave(self._file, to_dump(NOT_TAKEN, values))
                 return
 
 

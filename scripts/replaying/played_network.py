@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from bootpilot_agent.addresses import GivenMac
-from bootpilot_agent.dhcp import NOT_TAKEN, DhcpError, parse_event, parse_named_servers, parse_offer
+from bootpilot_agent.dhcp import NOT_TAKEN, parse_named_servers
 from bootpilot_agent.evidence import Evidence
 from bootpilot_agent.fields import FieldError, Fields, Json
 from bootpilot_agent.network import Candidate
 from bootpilot_agent.plan import Lease
+from bootpilot_agent.recording_lines import DhcpLine
 from bootpilot_agent.settings import Settings
+from scripts.replaying.recorded_leases import read_dump
 from scripts.replaying.simulation import Simulation
 from scripts.replaying.tape import Tape, as_object
 
@@ -104,22 +106,19 @@ def _heard(tape: Tape, leases: dict[str, Lease]) -> Iterator[Offered]:
     now: dict[str, Candidate | None] = {}
     for dump in tape.dumps:
         interface = dump.line.interface
-        now[interface] = _after(dump.line.text, interface, now.get(interface), leases)
+        now[interface] = _after(dump.line, now.get(interface), leases)
         yield Offered(dump.at_ms / 1000, interface, now[interface])
 
 
-def _after(text: str, interface: str, before: Candidate | None, leases: dict[str, Lease]) -> Candidate | None:
+def _after(line: DhcpLine, before: Candidate | None, leases: dict[str, Lease]) -> Candidate | None:
     """What there is after this event; an offer that was not taken only names more servers."""
-    try:
-        event = parse_event(text.encode("latin-1", "replace"))
-        if event.name == NOT_TAKEN and before is not None:
-            named = dict.fromkeys((*before.server_urls, *parse_named_servers(event).urls))
-            return replace(before, server_urls=tuple(named))
-        if not event.has_lease:
-            return None
-        offer = parse_offer(event)
-    except DhcpError:
+    event, offer = read_dump(line)
+    if event is not None and event.name == NOT_TAKEN and before is not None:
+        named = dict.fromkeys((*before.server_urls, *parse_named_servers(event).urls))
+        return replace(before, server_urls=tuple(named))
+    if offer is None:
         return None
+    interface = line.interface
     known: Json = leases[interface].client_id if interface in leases else ""
     lease = Lease(interface, "dhcp", offer.address, offer.gateway, offer.dns, str(known))
     urls = before.server_urls if before is not None and before.lease.address == offer.address else ()

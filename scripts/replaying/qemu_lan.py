@@ -4,11 +4,12 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from bootpilot_agent.dhcp import NOT_TAKEN, DhcpError, parse_event, parse_named_servers, parse_offer
+from bootpilot_agent.dhcp import NOT_TAKEN, parse_named_servers
 from bootpilot_agent.recording_lines import DhcpLine
 from scripts.lab.guest import UserNet
 from scripts.replaying.breaks import Break, break_of
 from scripts.replaying.errors import ReplayError
+from scripts.replaying.recorded_leases import read_dump
 from scripts.replaying.tape import Tape, as_object
 
 LOOPBACK = "127.0.0.1"
@@ -77,17 +78,14 @@ def _named_url(tape: Tape, interface: str, url: str) -> str:
 
 
 def _not_taken(line: DhcpLine) -> tuple[str, ...]:
-    try:
-        event = parse_event(line.text.encode("latin-1", "replace"))
-    except DhcpError:
-        return ()
-    return parse_named_servers(event).urls if event.name == NOT_TAKEN else ()
+    event, _ = read_dump(line)
+    return parse_named_servers(event).urls if event is not None and event.name == NOT_TAKEN else ()
 
 
 def lease_of(tape: Tape, interface: str) -> Lease | None:
     """The first lease that this interface got, by DHCP or, for the one that was used, by the settings."""
     for dump in tape.dumps:
-        if dump.line.interface == interface and (lease := read_dump(dump.line)):
+        if dump.line.interface == interface and (lease := _lease(dump.line)):
             return lease
     told = tape.report.get("lease")
     if not isinstance(told, dict) or told.get("interface") != interface or told.get("method") != "static":
@@ -101,13 +99,9 @@ def lease_of(tape: Tape, interface: str) -> Lease | None:
     return Lease(address, str(told.get("gateway") or ""), names, "")
 
 
-def read_dump(line: DhcpLine) -> Lease | None:
+def _lease(line: DhcpLine) -> Lease | None:
     """None for an event that brought no address that could be used."""
-    try:
-        event = parse_event(line.text.encode("latin-1", "replace"))
-        offer = parse_offer(event) if event.has_lease else None
-    except DhcpError:
-        return None
+    _, offer = read_dump(line)
     if offer is None:
         return None
     url = offer.server_urls[0] if offer.server_urls else ""

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from bootpilot_agent.dhcp import NOT_TAKEN, DhcpError, DhcpEvent, DhcpOffer, parse_event, parse_offer
+from bootpilot_agent.recording_lines import DhcpLine
 from scripts.replaying.tape import Dump, Tape
 
 
@@ -11,7 +12,7 @@ def first_leases(tape: Tape) -> Iterator[tuple[str, tuple[Dump, DhcpEvent]]]:
     """By interface: its first usable lease."""
     seen: set[str] = set()
     for dump in tape.dumps:
-        event, offer = read_dump(dump)
+        event, offer = read_dump(dump.line)
         if event is not None and offer is not None and dump.line.interface not in seen:
             seen.add(dump.line.interface)
             yield dump.line.interface, (dump, event)
@@ -22,7 +23,7 @@ def leases_that_end(tape: Tape) -> Iterator[str]:
     first: dict[str, str] = {}
     told: set[str] = set()
     for dump in tape.dumps:
-        event, offer = read_dump(dump)
+        event, offer = read_dump(dump.line)
         interface = dump.line.interface
         if offer is not None:
             first.setdefault(interface, offer.address)
@@ -36,7 +37,7 @@ def not_taken(interface: str, tape: Tape) -> Iterator[tuple[Dump, DhcpEvent]]:
     """What other DHCP servers offered on this interface, once for each; as offers, so that all of it can be read."""
     seen: set[str] = set()
     for dump in tape.dumps:
-        event = _event(dump)
+        event, _ = read_dump(dump.line)
         if dump.line.interface != interface or event is None or event.name != NOT_TAKEN:
             continue
         server = event.values.get("serverid", "")
@@ -47,17 +48,10 @@ def not_taken(interface: str, tape: Tape) -> Iterator[tuple[Dump, DhcpEvent]]:
                 yield dump, event
 
 
-def _event(dump: Dump) -> DhcpEvent | None:
-    try:
-        return parse_event(dump.line.text.encode("latin-1", "replace"))
-    except DhcpError:
-        return None
-
-
-def read_dump(dump: Dump) -> tuple[DhcpEvent | None, DhcpOffer | None]:
+def read_dump(line: DhcpLine) -> tuple[DhcpEvent | None, DhcpOffer | None]:
     """What the DHCP client said, and the lease in it; None for what is not there or cannot be used."""
-    event = _event(dump)
     try:
-        return event, parse_offer(event) if event is not None and event.has_lease else None
+        event = parse_event(line.text.encode("latin-1", "replace"))
+        return event, parse_offer(event) if event.has_lease else None
     except DhcpError:
         return None, None

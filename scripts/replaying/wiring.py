@@ -169,7 +169,7 @@ def _leases(tape: Tape) -> Iterator[tuple[str, str]]:
 def _all_addresses(tape: Tape) -> Iterator[tuple[str, str]]:
     yield from _leases(tape)
     for dump in tape.dumps:
-        _, offer = read_dump(dump)
+        _, offer = read_dump(dump.line)
         if offer is not None:
             yield dump.line.interface, offer.address
 

@@ -1,6 +1,7 @@
 """Asks the DHCP servers of a network what they would offer a board. Nothing is taken: an offer that is not answered lapses.
 
-Touches one UDP socket for each network, on the port of DHCP clients.
+Touches one UDP socket for each network, on the port of DHCP clients. The agent opens such a one, too (dhcp_others.py): of the
+agent, the server takes what is pure, the messages, and nothing that touches the machine.
 """
 
 import errno
